@@ -1,0 +1,74 @@
+EXTENSION = jwt_auth
+# the control file is the version's only home
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" jwt_auth.control)
+
+MODULE_big = jwt_auth
+# the server-free core, which test/core links alone
+CORE = src/alg.o src/base64url.o src/jwk.o src/jws.o src/numericdate.o
+OBJS = $(CORE) src/claims.o src/client.o src/errors.o src/guc.o src/jwkset.o src/jwt.o \
+	src/jwt_auth.o src/keyring.o src/masterkey.o src/password.o src/refresh.o src/session.o \
+	src/tables.o src/token.o
+
+# upgrades and kept base scripts; this version's own is built
+DATA_built = sql/jwt_auth--$(EXTVERSION).sql
+DATA = $(filter-out $(DATA_built),$(wildcard sql/jwt_auth--*.sql))
+
+REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=.
+ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
+TAP_TESTS = 1
+PROVE_TESTS = test/t/*.pl
+
+# PostgreSQL's headers are not ours to warn about
+PG_CPPFLAGS = -isystem $(includedir_server)
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
+SHLIB_LINK += -lcrypto
+EXTRA_CLEAN = test/core/core_test
+
+.PHONY: core-test test demo
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+
+# no bitcode where the tools that the server was built with are missing
+llvm_tools := $(shell sed -n -e 's/^CLANG *= *//p' -e 's/^LLVM_BINPATH *= *\(.*\)/\1\/llvm-lto/p' $(dir $(PGXS))../Makefile.global)
+ifneq ($(words $(foreach tool,$(llvm_tools),$(shell command -v $(tool)))),2)
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+else
+
+# "make test" and "make demo" install what is missing
+.DEFAULT_GOAL = all
+all install installcheck:
+	$(error PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG)
+
+clean:
+	rm -rf $(EXTRA_CLEAN)
+
+endif
+
+$(DATA_built): sql/jwt_auth.sql
+	cp $< $@
+
+# Without a server, and with the sanitizers watching
+test/core/core_test: test/core/core_test.c $(CORE:.o=.c) $(wildcard src/*.h)
+	$(CC) -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+		-Isrc -o $@ $(filter %.c,$^) -lcrypto
+
+core-test: test/core/core_test
+	test/core/core_test
+
+# Against a throw-away server, with what is missing installed first
+test:
+	test/run
+
+# KEEP=1 leaves it running
+demo:
+	test/demo
