@@ -1,0 +1,92 @@
+/*
+ * jwk.h
+ *	  Keys: secrets, PEM and JWK members (RFC 7517, RFC 7518 section 6,
+ *	  RFC 8037 section 2) to and from OpenSSL keys.
+ */
+#ifndef JWT_AUTH_JWK_H
+#define JWT_AUTH_JWK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <openssl/evp.h>
+
+#include "alg.h"
+#include "jose.h"
+
+#define JWK_MIN_RSA_BITS	2048
+#define JWK_MAX_RSA_BITS	16384
+
+/* A parsed key.  Made by the functions below, freed by jwk_free alone. */
+typedef struct JoseKey
+{
+	JoseKeyType kty;
+	const char *curve;			/* as in JoseAlg; NULL where there is none */
+	bool		is_private;		/* can sign; true of every secret */
+	EVP_PKEY   *pkey;			/* NULL for a secret */
+	unsigned char *secret;		/* NULL but for a secret */
+	size_t		secret_len;
+	EVP_MAC_CTX *mac;			/* keyed context of the digest last used */
+	const JoseAlg *mac_alg;		/* ... and whose it is */
+} JoseKey;
+
+/* A string member of a JWK, not NUL-terminated; data is NULL where absent. */
+typedef struct JwkText
+{
+	const char *data;
+	size_t		len;
+} JwkText;
+
+typedef struct JwkMembers
+{
+	JwkText		kty;
+	JwkText		crv;
+	JwkText		k;
+	JwkText		n,
+				e,
+				d,
+				p,
+				q,
+				dp,
+				dq,
+				qi;
+	JwkText		x,
+				y;
+} JwkMembers;
+
+/* A JWK's key members as base64url text; NULL where the key has no such. */
+typedef struct JwkExport
+{
+	const char *kty;
+	const char *crv;
+	char	   *k;
+	char	   *n,
+			   *e,
+			   *d,
+			   *p,
+			   *q,
+			   *dp,
+			   *dq,
+			   *qi;
+	char	   *x,
+			   *y;
+} JwkExport;
+
+extern JoseStatus jwk_from_secret(const unsigned char *secret, size_t len, JoseKey **key);
+extern JoseStatus jwk_from_private_pem(const char *pem, size_t len, JoseKey **key);
+extern JoseStatus jwk_from_public_pem(const char *pem, size_t len, JoseKey **key);
+extern bool jwk_looks_like_pem(const char *text, size_t len);
+extern JoseStatus jwk_import(const JwkMembers *members, JoseKey **key);
+extern JoseStatus jwk_generate(const JoseAlg *alg, JoseKey **key);
+extern JoseStatus jwk_check_alg(const JoseKey *key, const JoseAlg *alg);
+extern void jwk_free(JoseKey *key);
+
+/* The private half as bytes to be wrapped: PKCS#8 DER, or the secret itself. */
+extern JoseStatus jwk_to_bytes(const JoseKey *key, unsigned char **bytes, size_t *len);
+extern JoseStatus jwk_from_bytes(const JoseAlg *alg, const unsigned char *bytes, size_t len, JoseKey **key);
+extern void jwk_free_bytes(unsigned char *bytes, size_t len);
+
+extern JoseStatus jwk_export(const JoseKey *key, bool with_private, JwkExport *out);
+extern void jwk_free_export(JwkExport *out);
+
+#endif							/* JWT_AUTH_JWK_H */

@@ -1,0 +1,1692 @@
+/*
+ * core_test.c
+ *	  Exercises the server-free core (base64url, numericdate, alg, jwk, jws)
+ *	  without a server: published vectors, round trips, and everything that
+ *	  has to be refused.
+ *
+ * Prints a line for each check that fails and a summary; exits 1 where one
+ * failed.  Build it with the five files of the core and -lcrypto.  Besides the
+ * results it holds two promises of the core to account: a failure leaves no
+ * error in OpenSSL's queue, and (under LeakSanitizer) nothing leaks.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/encoder.h>
+#include <openssl/err.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "alg.h"
+#include "base64url.h"
+#include "jose.h"
+#include "jwk.h"
+#include "jws.h"
+#include "numericdate.h"
+
+#define LENGTH_OF(array)	(sizeof(array) / sizeof((array)[0]))
+#define TEXT(literal)		{(literal), sizeof(literal) - 1}
+
+static int	passed = 0;
+static int	failed = 0;
+
+/* RFC 7515 appendices A.1 to A.3 and RFC 8037 appendix A.4: tokens and keys. */
+static const char a1_token[] =
+	"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODA"
+	"sDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_w"
+	"W1gFWFOEjXk";
+
+static const char a2_token[] =
+	"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGF"
+	"tcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu"
+	"3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdi"
+	"uB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--x"
+	"i12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5A"
+	"XLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+
+static const char a3_token[] =
+	"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGF"
+	"tcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw"
+	"5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+static const char a4_token[] =
+	"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7"
+	"-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+
+#define A1_K \
+	"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1" \
+	"Z9CAow"
+
+#define A2_N \
+	"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJ" \
+	"PMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0" \
+	"LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uD" \
+	"Zlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2" \
+	"PAcDTW9gb54h4FRWyuXpoQ"
+
+#define A2_E \
+	"AQAB"
+
+#define A2_D \
+	"Eq5xpGnNCivDflJsRQBXHx1hdR1k6Ulwe2JZD50LpXyWPEAeP88vLNO97IjlA7_GQ5sLKMgvfTeXZx9S" \
+	"E-7YwVol2NXOoAJe46sui395IW_GO-pWJ1O0BkTGoVEn2bKVRUCgu-GjBVaYLU6f3l9kJfFNS3E0QbVd" \
+	"xzubSu3Mkqzjkn439X0M_V51gfpRLI9JYanrC4D4qAdGcopV_0ZHHzQlBjudU2QvXt4ehNYTCBr6XCLQ" \
+	"UShb1juUO1ZdiYoFaFQT5Tw8bGUl_x_jTj3ccPDVZFD9pIuhLhBOneufuBiB4cS98l2SR_RQyGWSeWjn" \
+	"czT0QU91p1DhOVRuOopznQ"
+
+#define A2_P \
+	"4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQT" \
+	"a9AB0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV" \
+	"5z-y2XDwGUc"
+
+#define A2_Q \
+	"uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7" \
+	"C6ul7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rj" \
+	"cJIDEz9RWdc"
+
+#define A2_DP \
+	"BwKfV3Akq5_MFZDFZCnW-wzl-CCo83WoZvnLQwCTeDv8uzluRSnm71I3QCLdhrqE2e9YkxvuxdBfpT_P" \
+	"I7Yz-FOKnu1R6HsJeDCjn12Sk3vmAktV2zb34MCdy7cpdTh_YVr7tss2u6vneTwrA86rZtu5Mbr1C1Xs" \
+	"mvkxHQAdYo0"
+
+#define A2_DQ \
+	"h_96-mK1R_7glhsum81dZxjTnYynPbZpHziZjeeHcXYsXaaMwkOlODsWa7I9xXDoRwbKgB719rrmI2oK" \
+	"r6N3Do9U0ajaHF-NKJnwgjMd2w9cjz3_-kyNlxAr2v4IKhGNpmM5iIgOS1VZnOZ68m6_pbLBSp3nssTd" \
+	"lqvd0tIiTHU"
+
+#define A2_QI \
+	"IYd7DHOhrWvxkwPQsRM2tOgrjbcrfvtQJipd-DlcxyVuuM9sQLdgjVk2oy26F0EmpScGLq2MowX7fhd_" \
+	"QJQ3ydy5cY7YIBi87w93IKLEdfnbJtoOPLUW0ITrJReOgo1cq9SbsxYawBgfp_gh6A5603k2-ZQwVK0J" \
+	"KSHuLFkuQ3U"
+
+#define A3_X \
+	"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
+
+#define A3_Y \
+	"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+
+#define A3_D \
+	"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"
+
+#define A4_X \
+	"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+
+#define A4_D \
+	"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
+/* A key of a type that nothing here uses. */
+static const char dsa_pem[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIIBWwIBADCCATMGByqGSM44BAEwggEmAoGBAJxm4cC89fRXkQ3sNDifBS9wCPlK\n"
+	"zgexv0a7KzaSuVx+IUYF/W9ShjsFsgI367ASxGolXIi+SxLiFGkIilFpwG4JG5J7\n"
+	"3LmAMMjSeKr2iiiwddY6IqIWtkHamvcACBbx0jlfOXjlDEs4KAbA4lyZSqCbEWes\n"
+	"DuoUbus1Uvx9xFrjAh0A+JsnMHVB/FbsRWyvY0ff0UvmRdik77JknpGQ3QKBgGqV\n"
+	"hulq8KMQkePrG28RWajjf4Ait79uJISgslqFJLfGKITQdRxcRqhRSwEZHHVj+S8O\n"
+	"rhTqgxaUV/Rh+ktNRh1Vn93CyR5vRnIP4EAEPDfkQueYP2UdsCiCHpzPmagTuAhQ\n"
+	"KdeGjABh/e9sKOWnNvRQTtUbEA+taolP3xuS2868BB8CHQD4E/DX0N5LCn2QPNUB\n"
+	"ePKau7lqRGXzGVuu6xPv\n"
+	"-----END PRIVATE KEY-----\n";
+
+static const JwkMembers a1_jwk = {.kty = TEXT("oct"), .k = TEXT(A1_K)};
+static const JwkMembers a2_jwk = {
+	.kty = TEXT("RSA"), .n = TEXT(A2_N), .e = TEXT(A2_E), .d = TEXT(A2_D), .p = TEXT(A2_P),
+	.q = TEXT(A2_Q), .dp = TEXT(A2_DP), .dq = TEXT(A2_DQ), .qi = TEXT(A2_QI)
+};
+static const JwkMembers a2_public_jwk = {.kty = TEXT("RSA"), .n = TEXT(A2_N), .e = TEXT(A2_E)};
+static const JwkMembers a3_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("P-256"), .x = TEXT(A3_X), .y = TEXT(A3_Y), .d = TEXT(A3_D)
+};
+static const JwkMembers a3_public_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("P-256"), .x = TEXT(A3_X), .y = TEXT(A3_Y)
+};
+static const JwkMembers a4_jwk = {
+	.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .x = TEXT(A4_X), .d = TEXT(A4_D)
+};
+static const JwkMembers a4_public_jwk = {
+	.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .x = TEXT(A4_X)
+};
+
+static void
+check(bool ok, const char *format,...)
+{
+	va_list		args;
+
+	if (ok)
+	{
+		passed++;
+		return;
+	}
+	failed++;
+	printf("FAILED: ");
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	printf("\n");
+}
+
+/* Exactly len bytes, so that AddressSanitizer sees a read past the end. */
+static void *
+allocate(size_t len)
+{
+	void	   *memory = malloc(len > 0 ? len : 1);
+
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+/* The status is as expected, and OpenSSL's error queue is empty. */
+static void
+check_status(const char *what, JoseStatus got, JoseStatus want)
+{
+	check(got == want, "%s: status %d, expected %d", what, (int) got, (int) want);
+	check(ERR_peek_error() == 0, "%s: leaves an OpenSSL error", what);
+	ERR_clear_error();
+}
+
+/* Without this key a test cannot go on. */
+static JoseKey *
+must(JoseStatus status, JoseKey *const *key, const char *what)
+{
+	if (status != JOSE_OK || *key == NULL)
+	{
+		printf("FAILED: %s: status %d\n", what, (int) status);
+		exit(1);
+	}
+	return *key;
+}
+
+static JoseKey *
+must_import(const JwkMembers *members)
+{
+	JoseKey    *key;
+	JoseStatus	status = jwk_import(members, &key);
+
+	return must(status, &key, "import");
+}
+
+static JoseKey *
+must_generate(const char *alg)
+{
+	JoseKey    *key;
+	JoseStatus	status = jwk_generate(alg_find(alg, strlen(alg)), &key);
+
+	return must(status, &key, alg);
+}
+
+static const JoseAlg *
+alg_named(const char *name)
+{
+	return alg_find(name, strlen(name));
+}
+
+/* base64url */
+
+/* Decodes from and into allocations of the exact size, for ASan to watch. */
+static bool
+decode_exact(const char *text, size_t len, unsigned char **bytes, size_t *bytes_len)
+{
+	char	   *copy = allocate(len);
+	bool		ok;
+
+	memcpy(copy, text, len);
+	*bytes = allocate(BASE64URL_DECODED_LEN(len));
+	ok = base64url_decode(copy, len, *bytes, bytes_len);
+	free(copy);
+	return ok;
+}
+
+static void
+test_base64url_good(void)
+{
+	/* RFC 4648 section 10, RFC 7515 appendix C, and the last two characters */
+	static const struct
+	{
+		const char *bytes;
+		size_t		len;
+		const char *text;
+	}			cases[] = {
+		{"", 0, ""}, {"f", 1, "Zg"}, {"fo", 2, "Zm8"}, {"foo", 3, "Zm9v"},
+		{"foob", 4, "Zm9vYg"}, {"fooba", 5, "Zm9vYmE"}, {"foobar", 6, "Zm9vYmFy"},
+		{"\x03\xEC\xFF\xE0\xC1", 5, "A-z_4ME"}, {"\xFB\xFF\xFE", 3, "-__-"}, {"\0\0\0", 3, "AAAA"},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		char		text[16];
+		unsigned char *bytes;
+		size_t		len = base64url_encode((const unsigned char *) cases[i].bytes, cases[i].len, text);
+
+		check(len == strlen(cases[i].text) && memcmp(text, cases[i].text, len) == 0,
+			  "encode to \"%s\"", cases[i].text);
+		check(len == BASE64URL_ENCODED_LEN(cases[i].len), "encoded length of \"%s\"", cases[i].text);
+		check(decode_exact(cases[i].text, len, &bytes, &len) && len == cases[i].len &&
+			  memcmp(bytes, cases[i].bytes, len) == 0, "decode \"%s\"", cases[i].text);
+		free(bytes);
+	}
+}
+
+static void
+test_base64url_bad(void)
+{
+	static const struct
+	{
+		const char *text;
+		size_t		len;
+	}			cases[] = {
+		TEXT("Z"), TEXT("Zm9vY"), TEXT("Zg="), TEXT("Zg=="), TEXT("Zm8="), TEXT("===="), TEXT("Zm9v===="),
+		TEXT("Zh"), TEXT("Zm9"), TEXT("Zm9vYh"), TEXT("Zm9vYmF"),
+		TEXT("+/+/"), TEXT("Zm+v"), TEXT("Zm/v"), TEXT("Z+"), TEXT("Z/8"),
+		TEXT(" Zm9v"), TEXT("Zm9v "), TEXT("Zm 9"), TEXT("Zm9v\n"), TEXT("Zm\r\n"), TEXT("Z\t8A"),
+		TEXT("Zm9v\0\0\0\0"), TEXT("\0A"), TEXT("A\0"), TEXT("AA\0"), TEXT("Zm9v?A"), TEXT("Zm#v"), TEXT("Zm%3"),
+		TEXT("Zm9v.AAA"), TEXT("\xEF\xBC\xA1\x41"), TEXT("\xE2\x80\x8B\x41"), TEXT("\xFF\xFF"), TEXT("\x80gAA"),
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		unsigned char *bytes;
+		size_t		len;
+
+		check(!decode_exact(cases[i].text, cases[i].len, &bytes, &len), "decode accepts \"%s\"",
+			  cases[i].text);
+		free(bytes);
+	}
+}
+
+/*
+ * Every text of two characters, and every byte at each place of four: decoding
+ * succeeds exactly where encoding the result gives the text back, and for as
+ * many texts as there are byte strings.
+ */
+static void
+test_base64url_exhaustive(void)
+{
+	int			accepted = 0;
+	unsigned char bytes[3];
+	size_t		len;
+	char		back[4];
+
+	for (int i = 0; i < 65536; i++)
+	{
+		char		text[2] = {(char) (i >> 8), (char) (i & 0xFF)};
+
+		if (!base64url_decode(text, 2, bytes, &len))
+			continue;
+		accepted++;
+		check(len == 1 && base64url_encode(bytes, 1, back) == 2 && memcmp(back, text, 2) == 0,
+			  "two characters %04x", (unsigned) i);
+	}
+	check(accepted == 256, "%d texts of two characters decode", accepted);
+
+	for (int place = 0; place < 4; place++)
+	{
+		accepted = 0;
+		for (int c = 0; c < 256; c++)
+		{
+			char		text[4] = {'A', 'A', 'A', 'A'};
+
+			text[place] = (char) c;
+			if (base64url_decode(text, 4, bytes, &len))
+				accepted += base64url_encode(bytes, 3, back) == 4 && memcmp(back, text, 4) == 0;
+		}
+		check(accepted == 64, "%d characters pass at place %d", accepted, place);
+	}
+}
+
+/* numericdate */
+
+static void
+test_numericdate(void)
+{
+	static const struct
+	{
+		const char *text;
+		int64_t		micros;
+	}			cases[] = {
+		{"0", 0}, {"-0", 0}, {"0.0", 0}, {"-0.000e99", 0}, {"0e99999999", 0}, {"0E-99999999", 0},
+		{"0e999999999999999999999999", 0}, {"1", 1000000}, {"-1", -1000000},
+		{"1700000000", 1700000000000000}, {"-1.7e9", -1700000000000000},
+		{"17000000005e-1", 1700000000500000}, {"1.7000000005E9", 1700000000500000},
+		{"1.7000000005E+9", 1700000000500000}, {"1700000000.5", 1700000000500000},
+		{"1699999999.999", 1699999999999000}, {"1700000000.0000001", 1700000000000001},
+		{"1700000000.0000010", 1700000000000001}, {"1700000000.00000100000001", 1700000000000002},
+		{"-1700000000.0000001", -1700000000000000}, {"-1700000000.0000011", -1700000000000001},
+		{"0.000001", 1}, {"0.0000001", 1}, {"0.0000000", 0}, {"-0.000001", -1}, {"-0.0000001", 0},
+		{"1e-6", 1}, {"1e-7", 1}, {"-1e-7", 0}, {"1e-999999999999999999999", 1},
+		{"-1e-999999999999999999999", 0}, {"0.000001e6", 1000000}, {"0.00000000000000000001e20", 1000000},
+		{"100000000000000000000e-20", 1000000}, {"1e400", INT64_MAX}, {"-1e400", INT64_MIN},
+		{"1e999999999999999999", INT64_MAX}, {"1e9223372036854775807", INT64_MAX},
+		{"1e9223372036854775808", INT64_MAX}, {"1e18446744073709551616", INT64_MAX},
+		{"-1e18446744073709551616", INT64_MIN}, {"1e131071", INT64_MAX},
+		{"1e4294967296", INT64_MAX}, {"1e-4294967296", 1},
+		{"9223372036854.775806", INT64_MAX - 1}, {"9223372036854.7758060", INT64_MAX - 1},
+		{"9223372036854.7758061", INT64_MAX}, {"9223372036854.775807", INT64_MAX},
+		{"9223372036854.775808", INT64_MAX}, {"-9223372036854.775807", -INT64_MAX},
+		{"-9223372036854.7758079", -INT64_MAX}, {"-9223372036854.775808", INT64_MIN},
+		{"-9223372036854.775809", INT64_MIN}, {"-9999999999999.999999", INT64_MIN},
+		{"9999999999999.999999", INT64_MAX}, {"10000000000000", INT64_MAX}, {"-10000000000000", INT64_MIN},
+		{"18446744073709.551617", INT64_MAX}, {"-18446744073709.551617", INT64_MIN},
+		{"9223372036854775807", INT64_MAX}, {"9223372036854775808", INT64_MAX},
+		{"18446744073709551617", INT64_MAX}, {"253402300799", 253402300799000000},
+		{"9224318015999", INT64_MAX}, {"1e10", 10000000000000000},
+		/* not numbers: something sane */
+		{"", 0}, {"-", 0}, {".", 0}, {"abc", 0}, {"+1", 0}, {"e5", 0}, {"-e5", 0}, {"1e", 1000000},
+		{"1e+", 1000000}, {"1e-", 1000000}, {"1.2.3", 1200000}, {"1 ", 1000000}, {"NaN", 0}, {"--1", 0},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		size_t		len = strlen(cases[i].text);
+		char	   *copy = allocate(len);
+		int64_t		micros;
+
+		memcpy(copy, cases[i].text, len);
+		micros = numericdate_parse(copy, len);
+		check(micros == cases[i].micros, "numericdate \"%s\": %lld", cases[i].text, (long long) micros);
+		free(copy);
+	}
+}
+
+/* prefix, `count` times c, suffix */
+static int64_t
+parse_long(const char *prefix, char c, size_t count, const char *suffix)
+{
+	size_t		len = strlen(prefix) + count + strlen(suffix);
+	char	   *text = allocate(len);
+	int64_t		micros;
+
+	memcpy(text, prefix, strlen(prefix));
+	memset(text + strlen(prefix), c, count);
+	memcpy(text + strlen(prefix) + count, suffix, strlen(suffix));
+	micros = numericdate_parse(text, len);
+	free(text);
+	return micros;
+}
+
+static void
+test_numericdate_long(void)
+{
+	check(parse_long("", '9', 60000, "") == INT64_MAX, "60000 nines");
+	check(parse_long("", '9', 60000, "e-60000") == 1000000, "60000 nines shifted back");
+	check(parse_long("-", '9', 60000, "e-60000") == -999999, "the same, negative");
+	check(parse_long("1", '0', 60000, "e-60000") == 1000000, "60000 zeros shifted back");
+	check(parse_long("0.", '0', 60000, "1") == 1, "60000 zeros after the point");
+	check(parse_long("0.", '0', 60000, "1e60001") == 1000000, "the same, shifted back");
+	check(parse_long("0.", '0', 60000, "") == 0, "0 in 60000 digits");
+	check(parse_long("1.", '0', 60000, "1") == 1000001, "a digit far out rounds up");
+	check(parse_long("1e", '9', 60000, "") == INT64_MAX, "an exponent of 60000 digits");
+	check(parse_long("1e-", '9', 60000, "") == 1, "the same, negative");
+	check(parse_long("1e", '0', 60000, "1") == 10000000, "an exponent of many zeros");
+}
+
+/* alg */
+
+static void
+test_alg(void)
+{
+	static const struct
+	{
+		const char *name;
+		size_t		len;
+	}			bad[] = {
+		TEXT(""), TEXT("none"), TEXT("None"), TEXT("NONE"), TEXT("hs256"), TEXT("HS256 "), TEXT(" HS256"),
+		TEXT("HS256\0"), TEXT("HS25"), TEXT("HS2566"), TEXT("RS1"), TEXT("EDDSA"), TEXT("eddsa"), TEXT("dir"),
+		TEXT("\0"), TEXT("HS256\0none"),
+	};
+	const JoseAlg *alg;
+	size_t		count = 0;
+
+	for (; (alg = alg_at(count)) != NULL; count++)
+		check(alg_find(alg->name, strlen(alg->name)) == alg, "find %s", alg->name);
+	check(count >= 6, "only %zu algorithms", count);
+	check(alg_at((size_t) -1) == NULL, "alg_at far out");
+	for (size_t i = 0; i < LENGTH_OF(bad); i++)
+		check(alg_find(bad[i].name, bad[i].len) == NULL, "found \"%s\"", bad[i].name);
+	check(alg_named("HS512")->digest_len == 64 && alg_named("ES256")->signature_len == 64, "sizes");
+}
+
+/* jws_parse */
+
+static void
+test_parse(void)
+{
+	static const struct
+	{
+		const char *token;
+		size_t		len;
+		JoseStatus	status;
+	}			cases[] = {
+#define CASE(literal, status) {(literal), sizeof(literal) - 1, (status)}
+		CASE("e30.e30.AA", JOSE_OK),
+		CASE("e30..AA", JOSE_OK),
+		CASE("", JOSE_MALFORMED),
+		CASE(".", JOSE_MALFORMED),
+		CASE("..", JOSE_MALFORMED),
+		CASE("...", JOSE_MALFORMED),
+		CASE("e30", JOSE_MALFORMED),
+		CASE("e30.e30", JOSE_MALFORMED),
+		CASE("e30.e30.", JOSE_MALFORMED),
+		CASE(".e30.AA", JOSE_MALFORMED),
+		CASE("e30.e30.AA.", JOSE_MALFORMED),
+		CASE("e30.e30.AA.AA", JOSE_MALFORMED),
+		CASE("e30.e30.AA.AA.AA", JOSE_MALFORMED),
+		CASE("{\"payload\":\"e30\"}", JOSE_MALFORMED),
+		CASE(" e30.e30.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e30.AA\n", JOSE_BAD_ENCODING),
+		CASE("e30.e30.AA\0", JOSE_BAD_ENCODING),
+		CASE("Bearer e30.e30.AA", JOSE_BAD_ENCODING),
+		CASE("e30=.e30.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e30=.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e30.AA==", JOSE_BAD_ENCODING),
+		CASE("e31.e30.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e31.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e30.AB", JOSE_BAD_ENCODING),
+		CASE("e30.e30.A", JOSE_BAD_ENCODING),
+		CASE("e30.e.AA", JOSE_BAD_ENCODING),
+		CASE("e30.e30.++", JOSE_BAD_ENCODING),
+		CASE("e30\xE2\x80\xA4" "e30\xE2\x80\xA4" "AA", JOSE_MALFORMED),
+#undef CASE
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		unsigned char *buf = allocate(cases[i].len);
+		JwsParts	parts;
+
+		check_status(cases[i].token, jws_parse(cases[i].token, cases[i].len, buf, &parts), cases[i].status);
+		free(buf);
+	}
+}
+
+static void
+test_parse_pieces(void)
+{
+	unsigned char buf[sizeof(a1_token)];
+	JwsParts	parts;
+	static const char header[] = "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}";
+
+	check_status("A.1", jws_parse(a1_token, strlen(a1_token), buf, &parts), JOSE_OK);
+	check(parts.header_len == strlen(header) && memcmp(parts.header, header, parts.header_len) == 0,
+		  "header of A.1");
+	check(parts.payload_len == 70 && parts.signature_len == 32, "lengths of A.1");
+	check(parts.signing_input == a1_token &&
+		  parts.signing_input_len == (size_t) (strrchr(a1_token, '.') - a1_token), "signing input of A.1");
+}
+
+/* vectors */
+
+/* Verifies a token; the algorithm is the test's to say. */
+static JoseStatus
+verify_token(const char *alg, JoseKey *key, const char *token)
+{
+	unsigned char buf[2048];
+	JwsParts	parts;
+	JoseStatus	status = jws_parse(token, strlen(token), buf, &parts);
+
+	if (status != JOSE_OK)
+		return status;
+	return jws_verify(alg_named(alg), key, parts.signing_input, parts.signing_input_len,
+					  parts.signature, parts.signature_len);
+}
+
+static const struct
+{
+	const char *name;
+	const char *alg;
+	const char *token;
+	const JwkMembers *key;
+	const JwkMembers *public_key;
+	bool		deterministic;
+}			vectors[] = {
+	{"RFC 7515 A.1", "HS256", a1_token, &a1_jwk, &a1_jwk, true},
+	{"RFC 7515 A.2", "RS256", a2_token, &a2_jwk, &a2_public_jwk, true},
+	{"RFC 7515 A.3", "ES256", a3_token, &a3_jwk, &a3_public_jwk, false},
+	{"RFC 8037 A.4", "EdDSA", a4_token, &a4_jwk, &a4_public_jwk, true},
+};
+
+/* Signing the vector's input gives its signature, or at least one that verifies. */
+static void
+check_signs(size_t i, JoseKey *key, JoseKey *verifier)
+{
+	unsigned char buf[2048];
+	unsigned char signature[JWS_MAX_SIGNATURE];
+	size_t		len = sizeof(signature);
+	JwsParts	parts;
+
+	check_status(vectors[i].name, jws_parse(vectors[i].token, strlen(vectors[i].token), buf, &parts), JOSE_OK);
+	check_status(vectors[i].name, jws_sign(alg_named(vectors[i].alg), key, parts.signing_input,
+										   parts.signing_input_len, signature, &len), JOSE_OK);
+	check(len == parts.signature_len, "%s: length signed", vectors[i].name);
+	check(!vectors[i].deterministic || memcmp(signature, parts.signature, len) == 0,
+		  "%s: another signature", vectors[i].name);
+	check_status(vectors[i].name, jws_verify(alg_named(vectors[i].alg), verifier, parts.signing_input,
+											 parts.signing_input_len, signature, len), JOSE_OK);
+
+	len--;
+	check_status("too little room", jws_sign(alg_named(vectors[i].alg), key, "", 0, signature, &len),
+				 JOSE_CRYPTO_FAILURE);
+}
+
+/* Every way to spoil the signature or the text is found out. */
+static void
+check_spoiled(size_t i, JoseKey *key)
+{
+	const JoseAlg *alg = alg_named(vectors[i].alg);
+	unsigned char buf[2048];
+	unsigned char bad[JWS_MAX_SIGNATURE + 2];
+	JwsParts	p;
+	char	   *input;
+
+	jws_parse(vectors[i].token, strlen(vectors[i].token), buf, &p);
+	for (size_t bit = 0; bit < p.signature_len * 8; bit += 7)
+	{
+		memcpy(bad, p.signature, p.signature_len);
+		bad[bit / 8] ^= (unsigned char) (1 << bit % 8);
+		check_status("flipped bit", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
+											   p.signature_len), JOSE_BAD_SIGNATURE);
+	}
+
+	memset(bad, 0, sizeof(bad));
+	memcpy(bad, p.signature, p.signature_len);
+	for (size_t len = 0; len <= p.signature_len + 2; len++)
+	{
+		if (len != p.signature_len)
+			check_status("wrong length", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
+													len), JOSE_BAD_SIGNATURE);
+	}
+	memset(bad, 0, sizeof(bad));
+	check_status("zeros", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
+									 p.signature_len), JOSE_BAD_SIGNATURE);
+	memset(bad, 0xFF, sizeof(bad));
+	check_status("ones", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
+									p.signature_len), JOSE_BAD_SIGNATURE);
+
+	input = allocate(p.signing_input_len);
+	memcpy(input, p.signing_input, p.signing_input_len);
+	input[p.signing_input_len / 2] ^= 1;
+	check_status("other text", jws_verify(alg, key, input, p.signing_input_len, p.signature,
+										  p.signature_len), JOSE_BAD_SIGNATURE);
+	free(input);
+	check_status("shorter text", jws_verify(alg, key, p.signing_input, p.signing_input_len - 1,
+											p.signature, p.signature_len), JOSE_BAD_SIGNATURE);
+	check_status("no text", jws_verify(alg, key, "", 0, p.signature, p.signature_len), JOSE_BAD_SIGNATURE);
+	check_status("after all that", verify_token(vectors[i].alg, key, vectors[i].token), JOSE_OK);
+}
+
+static void
+test_vectors(void)
+{
+	for (size_t i = 0; i < LENGTH_OF(vectors); i++)
+	{
+		JoseKey    *key = must_import(vectors[i].key);
+		JoseKey    *public_key = must_import(vectors[i].public_key);
+		unsigned char signature[JWS_MAX_SIGNATURE];
+		size_t		len = sizeof(signature);
+
+		check(key->is_private, "%s: is private", vectors[i].name);
+		check_status(vectors[i].name, verify_token(vectors[i].alg, public_key, vectors[i].token), JOSE_OK);
+		check_status(vectors[i].name, verify_token(vectors[i].alg, key, vectors[i].token), JOSE_OK);
+		check_signs(i, key, public_key);
+		check_spoiled(i, public_key);
+		if (!public_key->is_private)
+			check_status("sign with public key", jws_sign(alg_named(vectors[i].alg), public_key, "x", 1,
+														  signature, &len), JOSE_NOT_PRIVATE_KEY);
+
+		/* Each other algorithm is refused, before the signature is looked at. */
+		for (size_t j = 0; j < LENGTH_OF(vectors); j++)
+		{
+			if (i != j)
+				check_status("mismatch", verify_token(vectors[j].alg, key, vectors[i].token), JOSE_KEY_MISMATCH);
+		}
+		jwk_free(key);
+		jwk_free(public_key);
+	}
+}
+
+/* ECDSA: r and s out of range, DER, and the other s */
+
+static void
+test_ecdsa_forms(void)
+{
+	static const char order_hex[] = "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
+	static const char *const edges[] = {"0", "1", NULL, NULL};
+	JoseKey    *key = must_import(&a3_jwk);
+	const JoseAlg *alg = alg_named("ES256");
+	BIGNUM	   *n = NULL;
+	BIGNUM	   *edge[4] = {NULL};
+	unsigned char sig[65];
+	unsigned char der[128];
+	size_t		len = sizeof(sig);
+	size_t		der_len = sizeof(der);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	BN_hex2bn(&n, order_hex);
+	for (int i = 0; i < 4; i++)
+	{
+		if (edges[i] != NULL)
+			BN_hex2bn(&edge[i], edges[i]);
+		else
+			edge[i] = BN_dup(n);
+	}
+	BN_sub_word(edge[3], 1);
+	for (int i = 0; i < 16; i++)
+	{
+		BN_bn2binpad(edge[i / 4], sig, 32);
+		BN_bn2binpad(edge[i % 4], sig + 32, 32);
+		check_status("edge r and s", jws_verify(alg, key, "text", 4, sig, 64), JOSE_BAD_SIGNATURE);
+	}
+
+	check_status("sign", jws_sign(alg, key, "text", 4, sig, &len), JOSE_OK);
+	BN_bin2bn(sig + 32, 32, edge[0]);
+	BN_sub(edge[0], n, edge[0]);
+	BN_bn2binpad(edge[0], sig + 32, 32);
+	check_status("n - s", jws_verify(alg, key, "text", 4, sig, 64), JOSE_OK);
+
+	EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL);
+	EVP_DigestSign(ctx, der, &der_len, (const unsigned char *) "text", 4);
+	check_status("DER", jws_verify(alg, key, "text", 4, der, der_len), JOSE_BAD_SIGNATURE);
+
+	EVP_MD_CTX_free(ctx);
+	BN_free(n);
+	for (int i = 0; i < 4; i++)
+		BN_free(edge[i]);
+	jwk_free(key);
+}
+
+/* Short r or s stay padded: many signatures, all of 64 bytes. */
+static void
+test_ecdsa_padding(void)
+{
+	JoseKey    *key = must_generate("ES256");
+	const JoseAlg *alg = alg_named("ES256");
+	int			padded = 0;
+
+	for (int i = 0; i < 1000; i++)
+	{
+		unsigned char sig[64];
+		size_t		len = sizeof(sig);
+		bool		ok = jws_sign(alg, key, "text", 4, sig, &len) == JOSE_OK && len == 64 &&
+			jws_verify(alg, key, "text", 4, sig, len) == JOSE_OK;
+
+		check(ok, "ES256 round trip %d", i);
+		padded += sig[0] == 0 || sig[32] == 0;
+	}
+	check(padded > 0, "no signature with a leading zero in 1000");
+	jwk_free(key);
+}
+
+/* RSA: the same residue in another form */
+static void
+test_rsa_forms(void)
+{
+	JoseKey    *key = must_import(&a2_jwk);
+	const JoseAlg *alg = alg_named("RS256");
+	BIGNUM	   *n = NULL;
+	BIGNUM	   *s;
+	unsigned char sig[257];
+	size_t		len;
+	bool		tried = false;
+
+	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_N, &n);
+	for (char c = 'a'; c <= 'z' && !tried; c++)
+	{
+		len = sizeof(sig);
+		check_status("sign", jws_sign(alg, key, &c, 1, sig, &len), JOSE_OK);
+		s = BN_bin2bn(sig, 256, NULL);
+		BN_add(s, s, n);
+		if (BN_num_bytes(s) == 256)
+		{
+			BN_bn2binpad(s, sig, 256);
+			check_status("s + n", jws_verify(alg, key, &c, 1, sig, 256), JOSE_BAD_SIGNATURE);
+			tried = true;
+		}
+		BN_free(s);
+	}
+	check(tried, "s + n never fits into 256 bytes");
+	BN_free(n);
+	jwk_free(key);
+}
+
+/* secrets */
+
+static void
+test_secrets(void)
+{
+	static const struct
+	{
+		const char *alg;
+		size_t		len;
+		JoseStatus	status;
+	}			cases[] = {
+		{"HS256", 1, JOSE_WEAK_KEY}, {"HS256", 31, JOSE_WEAK_KEY}, {"HS256", 32, JOSE_OK},
+		{"HS384", 47, JOSE_WEAK_KEY}, {"HS384", 48, JOSE_OK}, {"HS512", 32, JOSE_WEAK_KEY},
+		{"HS512", 63, JOSE_WEAK_KEY}, {"HS512", 64, JOSE_OK}, {"HS512", 300, JOSE_OK},
+		{"RS256", 300, JOSE_KEY_MISMATCH}, {"ES256", 32, JOSE_KEY_MISMATCH}, {"EdDSA", 32, JOSE_KEY_MISMATCH},
+	};
+	unsigned char secret[300];
+	unsigned char sig[JWS_MAX_SIGNATURE];
+	JoseKey    *key;
+
+	memset(secret, 'k', sizeof(secret));
+	check_status("empty secret", jwk_from_secret(secret, 0, &key), JOSE_BAD_KEY);
+	check(key == NULL, "a key of nothing");
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		const JoseAlg *alg = alg_named(cases[i].alg);
+		size_t		len = sizeof(sig);
+
+		must(jwk_from_secret(secret, cases[i].len, &key), &key, "secret");
+		check(key->secret != secret && key->is_private, "secret copied");
+		check_status(cases[i].alg, jwk_check_alg(key, alg), cases[i].status);
+		check_status(cases[i].alg, jws_sign(alg, key, "text", 4, sig, &len), cases[i].status);
+		memset(sig, 0, sizeof(sig));
+		check_status(cases[i].alg, jws_verify(alg, key, "text", 4, sig, alg->signature_len),
+					 cases[i].status == JOSE_OK ? JOSE_BAD_SIGNATURE : cases[i].status);
+		jwk_free(key);
+	}
+}
+
+/*
+ * One secret serves three algorithms in turn: RFC 4231 test case 6, whose key
+ * is long enough for each.
+ */
+static void
+test_hmac_switches(void)
+{
+	static const char text[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+	static const struct
+	{
+		const char *alg;
+		unsigned char start[4];
+	}			cases[] = {
+		{"HS256", {0x60, 0xe4, 0x31, 0x59}}, {"HS384", {0x4e, 0xce, 0x08, 0x44}},
+		{"HS512", {0x80, 0xb2, 0x42, 0x63}}, {"HS256", {0x60, 0xe4, 0x31, 0x59}},
+		{"HS256", {0x60, 0xe4, 0x31, 0x59}},
+	};
+	unsigned char secret[131];
+	unsigned char sig[64];
+	JoseKey    *key;
+
+	memset(secret, 0xaa, sizeof(secret));
+	must(jwk_from_secret(secret, sizeof(secret), &key), &key, "secret");
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		size_t		len = sizeof(sig);
+
+		check_status("RFC 4231", jws_sign(alg_named(cases[i].alg), key, text, strlen(text), sig, &len), JOSE_OK);
+		check(memcmp(sig, cases[i].start, 4) == 0, "RFC 4231 6 with %s", cases[i].alg);
+		check_status("RFC 4231", jws_verify(alg_named(cases[i].alg), key, text, strlen(text), sig, len), JOSE_OK);
+	}
+	jwk_free(key);
+}
+
+static void
+test_looks_like_pem(void)
+{
+	static const struct
+	{
+		const char *text;
+		size_t		len;
+		bool		pem;
+	}			cases[] = {
+#define CASE(literal, pem) {(literal), sizeof(literal) - 1, (pem)}
+		CASE("-----BEGIN PUBLIC KEY-----", true), CASE("-----BEGIN", true), CASE("  \r\n-----BEGIN X", true),
+		CASE("x-----BEGIN", true), CASE("------BEGIN", true), CASE("a\0b-----BEGIN", true),
+		CASE("\xEF\xBB\xBF-----BEGIN", true), CASE("ssh-ed25519 AAAA", true), CASE(" \n\tssh-rsa AAAA", true),
+		CASE("\xEF\xBB\xBFssh-rsa", true), CASE("\xEF\xBB\xBF ssh-rsa", true), CASE(" \xEF\xBB\xBFssh-rsa", true),
+		CASE("ecdsa-sha2-nistp256 A", true),
+		CASE("", false), CASE(" ", false), CASE("-----BEGI", false), CASE("----BEGIN", false),
+		CASE("-----begin", false), CASE("my ssh-key", false), CASE("ssh", false), CASE("ecdsa-sha2", false),
+		CASE("\xEF\xBB", false), CASE("\xEF\xBB\xBF", false), CASE("-----", false), CASE("a plain secret", false),
+#undef CASE
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		char	   *copy = allocate(cases[i].len);
+
+		memcpy(copy, cases[i].text, cases[i].len);
+		check(jwk_looks_like_pem(copy, cases[i].len) == cases[i].pem, "looks like PEM: \"%s\"", cases[i].text);
+		free(copy);
+	}
+}
+
+/* JWK */
+
+static void
+check_import(const char *what, JwkMembers members, JoseStatus want)
+{
+	JoseKey    *key;
+
+	check_status(what, jwk_import(&members, &key), want);
+	check((key != NULL) == (want == JOSE_OK), "%s: key", what);
+	jwk_free(key);
+}
+
+#define WITH(base, member, literal) \
+	do { \
+		JwkMembers	members_ = (base); \
+		static const JwkText text_ = TEXT(literal); \
+		members_.member = text_; \
+		check_import(#base " with " #member " = " literal, members_, want); \
+	} while (0)
+#define WITHOUT(base, member) \
+	do { \
+		JwkMembers	members_ = (base); \
+		members_.member.data = NULL; \
+		check_import(#base " without " #member, members_, want); \
+	} while (0)
+
+static void
+test_jwk_shape(void)
+{
+	JoseStatus	want = JOSE_BAD_KEY;
+
+	WITHOUT(a1_jwk, kty);
+	WITHOUT(a1_jwk, k);
+	WITH(a1_jwk, k, "");
+	WITH(a1_jwk, k, "A");
+	WITH(a1_jwk, k, "AA==");
+	WITH(a1_jwk, k, "A+");
+	WITH(a1_jwk, kty, "RSA");
+	WITH(a1_jwk, kty, "EC");
+	WITH(a2_public_jwk, kty, "oct");
+	WITHOUT(a3_jwk, crv);
+	WITHOUT(a3_jwk, x);
+	WITHOUT(a3_jwk, y);
+	WITHOUT(a4_jwk, crv);
+	WITHOUT(a4_jwk, x);
+
+	want = JOSE_UNSUPPORTED_KEY;
+	WITH(a1_jwk, kty, "OCT");
+	WITH(a1_jwk, kty, "oct ");
+	WITH(a1_jwk, kty, "");
+	WITH(a2_jwk, kty, "rsa");
+	WITH(a2_jwk, kty, "RSA\0");
+	WITH(a3_jwk, crv, "P-384");
+	WITH(a3_jwk, crv, "p-256");
+	WITH(a3_jwk, crv, "P-256\0");
+	WITH(a3_jwk, crv, "secp256k1");
+	WITH(a3_jwk, crv, "Ed25519");
+	WITH(a4_jwk, crv, "X25519");
+	WITH(a4_jwk, crv, "Ed448");
+	WITH(a4_jwk, crv, "P-256");
+}
+
+static void
+test_jwk_rsa(void)
+{
+	JoseStatus	want = JOSE_BAD_KEY;
+
+	WITHOUT(a2_jwk, n);
+	WITHOUT(a2_jwk, e);
+	WITHOUT(a2_jwk, d);
+	WITHOUT(a2_jwk, p);
+	WITHOUT(a2_jwk, q);
+	WITHOUT(a2_jwk, dp);
+	WITHOUT(a2_jwk, dq);
+	WITHOUT(a2_jwk, qi);
+	WITH(a2_jwk, d, A2_DP);
+	WITH(a2_jwk, d, A2_N);
+	WITH(a2_jwk, p, A2_Q);
+	WITH(a2_jwk, q, A2_P);
+	WITH(a2_jwk, p, "AQ");
+	WITH(a2_jwk, p, "Ag");
+	WITH(a2_jwk, dp, A2_DQ);
+	WITH(a2_jwk, dq, "AQ");
+	WITH(a2_jwk, qi, A2_DP);
+	WITH(a2_jwk, qi, A2_N);
+	WITH(a2_jwk, qi, "");
+	WITH(a2_jwk, e, "Aw");
+	WITH(a2_public_jwk, e, "AAEAAQ");	/* a leading zero octet */
+	WITH(a2_public_jwk, e, "AA");
+	WITH(a2_public_jwk, e, "");
+	WITH(a2_public_jwk, e, "AQAB=");
+	WITH(a2_public_jwk, n, "AKH4Fgri48m0Zc6N");
+	WITH(a2_public_jwk, n, A2_N "AA");	/* even, and 2064 bits */
+	WITH(a2_public_jwk, n, "A");
+
+	want = JOSE_WEAK_KEY;
+	WITH(a2_public_jwk, e, "AQ");
+	WITH(a2_public_jwk, e, "Ag");
+	WITH(a2_public_jwk, e, "AQAA");
+	WITH(a2_public_jwk, e, "AQAAAAAAAAAB");	/* 65 bits */
+	WITH(a2_jwk, e, "AQ");
+	WITH(a2_public_jwk, n, "Aw");
+	WITH(a2_public_jwk, n, A2_P);
+	WITH(a2_jwk, n, A2_P);
+
+	want = JOSE_OK;
+	WITH(a2_public_jwk, e, "Aw");
+	WITH(a2_public_jwk, crv, "P-256");
+}
+
+/* n of 2047, 2048, 16384 and 16385 bits, all ones */
+static void
+test_jwk_rsa_sizes(void)
+{
+	static const struct
+	{
+		int			bits;
+		JoseStatus	status;
+	}			cases[] = {
+		{1024, JOSE_WEAK_KEY}, {2047, JOSE_WEAK_KEY}, {2048, JOSE_OK}, {16384, JOSE_OK},
+		{16385, JOSE_UNSUPPORTED_KEY}, {65536, JOSE_UNSUPPORTED_KEY},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		static char text[BASE64URL_ENCODED_LEN(65536 / 8)];
+		static unsigned char bytes[65536 / 8];
+		size_t		len = (size_t) (cases[i].bits + 7) / 8;
+		JwkMembers	members = a2_public_jwk;
+
+		memset(bytes, 0xFF, len);
+		bytes[0] = (unsigned char) (0xFF >> (len * 8 - (size_t) cases[i].bits));
+		members.n.data = text;
+		members.n.len = base64url_encode(bytes, len, text);
+		check_import("RSA size", members, cases[i].status);
+	}
+}
+
+/* Numbers that fit although p is no prime. */
+static void
+test_jwk_rsa_composite(void)
+{
+	BN_CTX	   *ctx = BN_CTX_new();
+	BIGNUM	   *v[8];			/* n e d p q dp dq qi */
+	BIGNUM	   *a = BN_new();
+	BIGNUM	   *b = BN_new();
+	char		text[8][BASE64URL_ENCODED_LEN(256)];
+	unsigned char bytes[256];
+	JwkMembers	m = {.kty = TEXT("RSA")};
+	JwkText    *members[8] = {&m.n, &m.e, &m.d, &m.p, &m.q, &m.dp, &m.dq, &m.qi};
+
+	for (int i = 0; i < 8; i++)
+		v[i] = BN_new();
+	BN_set_word(v[1], 65537);
+	BN_generate_prime_ex(v[4], 1024, 0, NULL, NULL, NULL);
+	do
+	{
+		BN_generate_prime_ex(a, 512, 0, NULL, NULL, NULL);
+		BN_generate_prime_ex(b, 512, 0, NULL, NULL, NULL);
+		BN_mul(v[3], a, b, ctx);
+		BN_mul(v[0], v[3], v[4], ctx);
+		BN_sub(a, v[3], BN_value_one());
+		BN_sub(b, v[4], BN_value_one());
+	} while (BN_num_bits(v[0]) != 2048 ||
+			 BN_mod_inverse(v[5], v[1], a, ctx) == NULL || BN_mod_inverse(v[6], v[1], b, ctx) == NULL);
+	/* d mod lcm(p - 1, q - 1) */
+	BN_gcd(v[7], a, b, ctx);
+	BN_mul(v[2], a, b, ctx);
+	BN_div(a, NULL, v[2], v[7], ctx);
+	BN_mod_inverse(v[2], v[1], a, ctx);
+	BN_mod_inverse(v[7], v[4], v[3], ctx);
+
+	for (int i = 0; i < 8; i++)
+	{
+		size_t		len = (size_t) BN_bn2bin(v[i], bytes);
+
+		members[i]->data = text[i];
+		members[i]->len = base64url_encode(bytes, len, text[i]);
+		BN_free(v[i]);
+	}
+	BN_free(a);
+	BN_free(b);
+	BN_CTX_free(ctx);
+	ERR_clear_error();
+	check_import("composite p", m, JOSE_BAD_KEY);
+}
+
+/* Numbers that fit but are not reduced: qi + p, and d + 2 * (p - 1) * (q - 1). */
+static void
+test_jwk_rsa_unreduced(void)
+{
+	JoseKey    *key = must_import(&a2_jwk);
+	BN_CTX	   *ctx = BN_CTX_new();
+	BIGNUM	   *p = NULL;
+	BIGNUM	   *q = NULL;
+	BIGNUM	   *d = NULL;
+	BIGNUM	   *qi = NULL;
+	unsigned char bytes[512];
+	char		text[BASE64URL_ENCODED_LEN(512)];
+	JwkMembers	members = a2_jwk;
+
+	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_FACTOR1, &p);
+	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_FACTOR2, &q);
+	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_D, &d);
+	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, &qi);
+
+	BN_add(qi, qi, p);
+	members.qi.data = text;
+	members.qi.len = base64url_encode(bytes, (size_t) BN_bn2bin(qi, bytes), text);
+	check_import("qi + p", members, JOSE_BAD_KEY);
+
+	BN_sub_word(p, 1);
+	BN_sub_word(q, 1);
+	BN_mul(p, p, q, ctx);
+	BN_lshift1(p, p);
+	BN_add(d, d, p);
+	members = a2_jwk;
+	members.d.data = text;
+	members.d.len = base64url_encode(bytes, (size_t) BN_bn2bin(d, bytes), text);
+	check_import("d beyond n", members, JOSE_BAD_KEY);
+
+	BN_free(p);
+	BN_free(q);
+	BN_free(d);
+	BN_free(qi);
+	BN_CTX_free(ctx);
+	jwk_free(key);
+}
+
+#define ZEROS_32	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static void
+test_jwk_ec(void)
+{
+	JwkMembers	zero = a3_public_jwk;
+	JoseStatus	want = JOSE_BAD_KEY;
+	static const JwkText zeros = TEXT(ZEROS_32);
+
+	zero.x = zero.y = zeros;
+	check_import("(0,0)", zero, JOSE_BAD_KEY);
+	WITH(a3_public_jwk, x, A3_Y);
+	WITH(a3_public_jwk, y, A3_X);
+	WITH(a3_public_jwk, x, ZEROS_32);
+	WITH(a3_public_jwk, x, "");
+	WITH(a3_public_jwk, x, "AA" A3_X);
+	WITH(a3_public_jwk, x, A3_X "A");
+	WITH(a3_public_jwk, x, A3_X "=");
+	WITH(a3_public_jwk, x, "_____wAAAAEAAAAAAAAAAAAAAAD_______________8");	/* p */
+	WITH(a3_public_jwk, x, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEV");	/* trailing bits */
+	WITH(a3_jwk, d, ZEROS_32);
+	WITH(a3_jwk, d, A3_X);
+	WITH(a3_jwk, d, "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE");	/* n */
+	WITH(a3_jwk, d, "");
+	WITH(a3_jwk, d, "AQ");
+	WITH(a3_jwk, d, "AA" A3_D);
+}
+
+static void
+test_jwk_okp(void)
+{
+	JoseStatus	want = JOSE_BAD_KEY;
+
+	WITH(a4_public_jwk, x, "");
+	WITH(a4_public_jwk, x, "AA" A4_X);
+	WITH(a4_public_jwk, x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUQ");
+	WITH(a4_jwk, d, "");
+	WITH(a4_jwk, d, A4_X);
+	WITH(a4_jwk, d, ZEROS_32);
+	WITH(a4_jwk, x, A4_D);
+	/* of low order: 0, 1, the same with the sign bit, -1, p, order 8 */
+	WITH(a4_public_jwk, x, ZEROS_32);
+	WITH(a4_public_jwk, x, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+	WITH(a4_public_jwk, x, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA");
+	WITH(a4_public_jwk, x, "7P________________________________________38");
+	WITH(a4_public_jwk, x, "7f________________________________________38");
+	WITH(a4_public_jwk, x, "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU");
+	WITH(a4_public_jwk, x, "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o");
+}
+
+/* PEM */
+
+/* What a BIO has been given, as a text of its own. */
+static char *
+take_text(BIO *bio, size_t *len)
+{
+	char	   *data;
+	char	   *text;
+	long		size = BIO_get_mem_data(bio, &data);
+
+	text = allocate((size_t) size + 1);
+	memcpy(text, data, (size_t) size);
+	text[size] = '\0';
+	*len = (size_t) size;
+	BIO_free(bio);
+	return text;
+}
+
+typedef enum PemKind
+{
+	PKCS8, PKCS8_ENCRYPTED, TRADITIONAL, TRADITIONAL_ENCRYPTED, SPKI, PKCS1_PUBLIC, CERTIFICATE
+} PemKind;
+
+static void
+write_certificate(BIO *bio, EVP_PKEY *pkey)
+{
+	X509	   *certificate = X509_new();
+	bool		own_digest = EVP_PKEY_is_a(pkey, "ED25519");
+
+	X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), -10);
+	X509_set_pubkey(certificate, pkey);
+	X509_sign(certificate, pkey, own_digest ? NULL : EVP_sha256());
+	PEM_write_bio_X509(bio, certificate);
+	X509_free(certificate);
+}
+
+static void
+write_pkcs1_public(BIO *bio, EVP_PKEY *pkey)
+{
+	OSSL_ENCODER_CTX *ctx = OSSL_ENCODER_CTX_new_for_pkey(pkey, EVP_PKEY_PUBLIC_KEY, "PEM", "type-specific", NULL);
+
+	OSSL_ENCODER_to_bio(ctx, bio);
+	OSSL_ENCODER_CTX_free(ctx);
+}
+
+static char *
+write_pem(EVP_PKEY *pkey, PemKind kind, size_t *len)
+{
+	BIO		   *bio = BIO_new(BIO_s_mem());
+	unsigned char pass[] = "pass";
+
+	switch (kind)
+	{
+		case PKCS8:
+			PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL);
+			break;
+		case PKCS8_ENCRYPTED:
+			PEM_write_bio_PKCS8PrivateKey(bio, pkey, EVP_aes_256_cbc(), (char *) pass, 4, NULL, NULL);
+			break;
+		case TRADITIONAL:
+			PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0, NULL, NULL);
+			break;
+		case TRADITIONAL_ENCRYPTED:
+			PEM_write_bio_PrivateKey_traditional(bio, pkey, EVP_aes_256_cbc(), pass, 4, NULL, NULL);
+			break;
+		case SPKI:
+			PEM_write_bio_PUBKEY(bio, pkey);
+			break;
+		case PKCS1_PUBLIC:
+			write_pkcs1_public(bio, pkey);
+			break;
+		case CERTIFICATE:
+			write_certificate(bio, pkey);
+			break;
+	}
+	return take_text(bio, len);
+}
+
+/* prefix + pem + suffix through both readers, from an allocation of the exact size */
+static void
+check_pem(const char *what, const char *prefix, const char *pem, const char *suffix, size_t suffix_len,
+		  JoseStatus want_private, JoseStatus want_public)
+{
+	size_t		len = strlen(prefix) + strlen(pem) + suffix_len;
+	char	   *text = allocate(len);
+	JoseKey    *key;
+
+	memcpy(text, prefix, strlen(prefix));
+	memcpy(text + strlen(prefix), pem, strlen(pem));
+	memcpy(text + len - suffix_len, suffix, suffix_len);
+	check_status(what, jwk_from_private_pem(text, len, &key), want_private);
+	check((key != NULL) == (want_private == JOSE_OK), "%s: private key", what);
+	check(key == NULL || key->is_private, "%s: is private", what);
+	jwk_free(key);
+	check_status(what, jwk_from_public_pem(text, len, &key), want_public);
+	check((key != NULL) == (want_public == JOSE_OK), "%s: public key", what);
+	check(key == NULL || !key->is_private, "%s: is public", what);
+	jwk_free(key);
+	free(text);
+}
+
+static void
+check_pem_kind(const char *what, EVP_PKEY *pkey, PemKind kind, JoseStatus want_private, JoseStatus want_public)
+{
+	size_t		len;
+	char	   *pem = write_pem(pkey, kind, &len);
+	char		whole[64];
+
+	snprintf(whole, sizeof(whole), "%s, form %d", what, (int) kind);
+	check(len > 0, "%s: written", whole);
+	check_pem(whole, "", pem, "", 0, want_private, want_public);
+	free(pem);
+}
+
+static void
+test_pem_forms(void)
+{
+	static const struct
+	{
+		const char *name;
+		const JwkMembers *jwk;
+	}			keys[] = {{"RSA", &a2_jwk}, {"EC", &a3_jwk}, {"Ed25519", &a4_jwk}};
+
+	for (size_t i = 0; i < LENGTH_OF(keys); i++)
+	{
+		JoseKey    *key = must_import(keys[i].jwk);
+
+		check_pem_kind(keys[i].name, key->pkey, PKCS8, JOSE_OK, JOSE_PRIVATE_KEY);
+		check_pem_kind(keys[i].name, key->pkey, PKCS8_ENCRYPTED, JOSE_ENCRYPTED_KEY, JOSE_PRIVATE_KEY);
+		check_pem_kind(keys[i].name, key->pkey, SPKI, JOSE_NOT_PRIVATE_KEY, JOSE_OK);
+		check_pem_kind(keys[i].name, key->pkey, CERTIFICATE, JOSE_NOT_PRIVATE_KEY, JOSE_OK);
+		if (key->kty != JOSE_KTY_OKP)
+		{
+			check_pem_kind(keys[i].name, key->pkey, TRADITIONAL, JOSE_OK, JOSE_PRIVATE_KEY);
+			check_pem_kind(keys[i].name, key->pkey, TRADITIONAL_ENCRYPTED, JOSE_ENCRYPTED_KEY, JOSE_PRIVATE_KEY);
+		}
+		if (key->kty == JOSE_KTY_RSA)
+			check_pem_kind(keys[i].name, key->pkey, PKCS1_PUBLIC, JOSE_NOT_PRIVATE_KEY, JOSE_OK);
+		jwk_free(key);
+	}
+}
+
+static void
+check_pem_pkey(const char *what, EVP_PKEY *pkey, JoseStatus status)
+{
+	check(pkey != NULL, "%s: generated", what);
+	check_pem_kind(what, pkey, PKCS8, status, JOSE_PRIVATE_KEY);
+	check_pem_kind(what, pkey, SPKI, JOSE_NOT_PRIVATE_KEY, status);
+	EVP_PKEY_free(pkey);
+}
+
+/* A public RSA key of so many bits, all ones. */
+static EVP_PKEY *
+rsa_of_bits(int bits)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	OSSL_PARAM *params;
+	BIGNUM	   *n = BN_new();
+	BIGNUM	   *e = BN_new();
+	EVP_PKEY   *pkey = NULL;
+
+	BN_set_bit(n, bits);
+	BN_sub_word(n, 1);
+	BN_set_word(e, 65537);
+	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n);
+	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e);
+	params = OSSL_PARAM_BLD_to_param(bld);
+	EVP_PKEY_fromdata_init(ctx);
+	EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(bld);
+	BN_free(n);
+	BN_free(e);
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+/* The public key is what jwk_from_public_pem says it is. */
+static void
+check_public_pkey(const char *what, EVP_PKEY *pkey, JoseStatus status)
+{
+	check(pkey != NULL, "%s: made", what);
+	check_pem_kind(what, pkey, SPKI, JOSE_NOT_PRIVATE_KEY, status);
+	EVP_PKEY_free(pkey);
+}
+
+static EVP_PKEY *
+generate_rsa_pss(void)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
+	EVP_PKEY   *pkey = NULL;
+
+	EVP_PKEY_keygen_init(ctx);
+	EVP_PKEY_generate(ctx, &pkey);
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+static void
+test_pem_unsupported(void)
+{
+	static const char *const groups[] = {"P-384", "P-521", "secp256k1", "brainpoolP256r1", "P-224"};
+	static const char *const types[] = {"X25519", "X448", "ED448"};
+	EVP_PKEY   *pkey;
+
+	for (size_t i = 0; i < LENGTH_OF(groups); i++)
+		check_pem_pkey(groups[i], EVP_PKEY_Q_keygen(NULL, NULL, "EC", groups[i]), JOSE_UNSUPPORTED_KEY);
+	for (size_t i = 0; i < LENGTH_OF(types); i++)
+		check_pem_pkey(types[i], EVP_PKEY_Q_keygen(NULL, NULL, types[i]), JOSE_UNSUPPORTED_KEY);
+	check_pem_pkey("RSA 1024", EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 1024), JOSE_WEAK_KEY);
+
+	check_public_pkey("RSA 2047", rsa_of_bits(2047), JOSE_WEAK_KEY);
+	check_public_pkey("RSA 16384", rsa_of_bits(16384), JOSE_OK);
+	check_public_pkey("RSA 16385", rsa_of_bits(16385), JOSE_UNSUPPORTED_KEY);
+
+	pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, "explicit");
+	check_pem_pkey("explicit parameters", pkey, JOSE_UNSUPPORTED_KEY);
+
+	check_pem_pkey("RSA-PSS", generate_rsa_pss(), JOSE_UNSUPPORTED_KEY);
+
+	check_pem("DSA", "", dsa_pem, "", 0, JOSE_UNSUPPORTED_KEY, JOSE_PRIVATE_KEY);
+}
+
+static void
+test_pem_text(void)
+{
+	static const char parameters[] =
+		"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+	JoseKey    *key = must_import(&a3_jwk);
+	size_t		len;
+	char	   *sec1 = write_pem(key->pkey, TRADITIONAL, &len);
+	char	   *spki = write_pem(key->pkey, SPKI, &len);
+	char	   *crlf = allocate(2 * strlen(sec1) + 1);
+	char	   *cut;
+
+	crlf[0] = '\0';
+	check_pem("EC PARAMETERS first", parameters, sec1, "", 0, JOSE_OK, JOSE_PRIVATE_KEY);
+	check_pem("EC PARAMETERS only", parameters, "", "", 0, JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("text before", "my key\n\n", spki, "", 0, JOSE_NOT_PRIVATE_KEY, JOSE_OK);
+	check_pem("space after", "", spki, " \r\n\t\n", 5, JOSE_NOT_PRIVATE_KEY, JOSE_OK);
+	check_pem("space after", "", sec1, "\n\n", 2, JOSE_OK, JOSE_PRIVATE_KEY);
+	check_pem("text after", "", sec1, "x", 1, JOSE_BAD_KEY, JOSE_PRIVATE_KEY);
+	check_pem("text after", "", spki, "x", 1, JOSE_NOT_PRIVATE_KEY, JOSE_BAD_KEY);
+	check_pem("NUL after", "", sec1, "\0", 1, JOSE_BAD_KEY, JOSE_PRIVATE_KEY);
+	check_pem("key after", "", spki, spki, strlen(spki), JOSE_NOT_PRIVATE_KEY, JOSE_BAD_KEY);
+	check_pem("key after", "", sec1, spki, strlen(spki), JOSE_BAD_KEY, JOSE_PRIVATE_KEY);
+	check_pem("nothing", "", "", "", 0, JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("no PEM", "hello", "", "", 0, JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("begin only", "-----BEGIN PRIVATE KEY-----\n", "", "", 0, JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("empty block", "", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "", 0,
+			  JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("not DER", "", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "", 0,
+			  JOSE_NOT_PRIVATE_KEY, JOSE_BAD_KEY);
+	check_pem("not DER", "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "", 0,
+			  JOSE_NOT_PRIVATE_KEY, JOSE_BAD_KEY);
+	check_pem("unknown label", "", "-----BEGIN THING-----\nAAAA\n-----END THING-----\n", "", 0,
+			  JOSE_BAD_KEY, JOSE_BAD_KEY);
+	check_pem("OpenSSH", "", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+			  "", 0, JOSE_UNSUPPORTED_KEY, JOSE_PRIVATE_KEY);
+
+	for (const char *from = sec1; *from != '\0'; from++)
+	{
+		if (*from == '\n')
+			strcat(crlf, "\r");
+		strncat(crlf, from, 1);
+	}
+	check_pem("CRLF", "", crlf, "", 0, JOSE_OK, JOSE_PRIVATE_KEY);
+
+	/* The final newline may lack, but nothing more. */
+	cut = sec1 + strlen(sec1) - 1;
+	*cut = '\0';
+	check_pem("no final newline", "", sec1, "", 0, JOSE_OK, JOSE_PRIVATE_KEY);
+	while (--cut > sec1)
+	{
+		*cut = '\0';
+		check_pem("cut short", "", sec1, "", 0, JOSE_BAD_KEY, JOSE_BAD_KEY);
+	}
+	free(sec1);
+	free(spki);
+	free(crlf);
+	jwk_free(key);
+}
+
+/* bytes and export */
+
+static void
+check_same_key(const char *what, const JoseAlg *alg, JoseKey *key, JoseKey *other)
+{
+	unsigned char sig[JWS_MAX_SIGNATURE];
+	size_t		len = sizeof(sig);
+
+	check_status(what, jws_sign(alg, key, "text", 4, sig, &len), JOSE_OK);
+	check_status(what, jws_verify(alg, other, "text", 4, sig, len), JOSE_OK);
+}
+
+static void
+check_bytes(const JoseAlg *alg, JoseKey *key)
+{
+	unsigned char *bytes;
+	size_t		len;
+	JoseKey    *back;
+	const JoseAlg *other;
+
+	check_status(alg->name, jwk_to_bytes(key, &bytes, &len), JOSE_OK);
+	must(jwk_from_bytes(alg, bytes, len, &back), &back, alg->name);
+	check_same_key(alg->name, alg, key, back);
+	check_same_key(alg->name, alg, back, key);
+	jwk_free(back);
+
+	for (size_t i = 0; (other = alg_at(i)) != NULL; i++)
+	{
+		if (other->kty == JOSE_KTY_OCT || alg->kty == JOSE_KTY_OCT || other == alg)
+			continue;
+		check_status("other algorithm's bytes", jwk_from_bytes(other, bytes, len, &back), JOSE_KEY_MISMATCH);
+		check(back == NULL, "no key of a mismatch");
+	}
+	for (size_t cut = 0; cut < len && alg->kty != JOSE_KTY_OCT; cut += 5)
+	{
+		unsigned char *copy = allocate(cut);
+
+		memcpy(copy, bytes, cut);
+		check_status("cut bytes", jwk_from_bytes(alg, copy, cut, &back), JOSE_BAD_KEY);
+		free(copy);
+	}
+	if (alg->kty != JOSE_KTY_OCT)
+	{
+		unsigned char *copy = allocate(len + 1);
+
+		memcpy(copy, bytes, len);
+		copy[len] = 0;
+		check_status("a byte too many", jwk_from_bytes(alg, copy, len + 1, &back), JOSE_BAD_KEY);
+		OPENSSL_cleanse(copy, len);
+		free(copy);
+	}
+	jwk_free_bytes(bytes, len);
+}
+
+#define MEMBER_OF(name) if (out->name != NULL) { m->name.data = out->name; m->name.len = strlen(out->name); }
+
+static void
+to_members(const JwkExport *out, JwkMembers *m)
+{
+	memset(m, 0, sizeof(*m));
+	MEMBER_OF(kty);
+	MEMBER_OF(crv);
+	MEMBER_OF(k);
+	MEMBER_OF(n);
+	MEMBER_OF(e);
+	MEMBER_OF(d);
+	MEMBER_OF(p);
+	MEMBER_OF(q);
+	MEMBER_OF(dp);
+	MEMBER_OF(dq);
+	MEMBER_OF(qi);
+	MEMBER_OF(x);
+	MEMBER_OF(y);
+}
+
+static void
+check_export_of(const JoseAlg *alg, JoseKey *key, bool with_private)
+{
+	JwkExport	out;
+	JwkMembers	members;
+	JoseKey    *back;
+
+	check_status(alg->name, jwk_export(key, with_private, &out), JOSE_OK);
+	check(with_private || (!out.k && !out.d && !out.p && !out.q && !out.dp && !out.dq && !out.qi),
+		  "%s: private members in a public export", alg->name);
+	to_members(&out, &members);
+	must(jwk_import(&members, &back), &back, alg->name);
+	check(back->is_private == with_private, "%s: exported half", alg->name);
+	check_same_key(alg->name, alg, key, back);
+	if (!with_private)
+	{
+		unsigned char *bytes;
+		size_t		len;
+		JwkExport	none;
+
+		check_status("bytes of a public key", jwk_to_bytes(back, &bytes, &len), JOSE_NOT_PRIVATE_KEY);
+		check_status("private export of a public key", jwk_export(back, true, &none), JOSE_NOT_PRIVATE_KEY);
+	}
+	jwk_free(back);
+	jwk_free_export(&out);
+	check(out.n == NULL && out.d == NULL && out.kty == NULL, "export left empty");
+	jwk_free_export(&out);
+}
+
+/* The curve counts as well as the type. */
+static void
+check_other_curve(const JoseAlg *alg, JoseKey *key)
+{
+	JoseAlg		other = *alg;
+	unsigned char sig[64] = {0};
+
+	if (alg->curve == NULL)
+		return;
+	other.curve = "P-999";
+	check_status("other curve", jwk_check_alg(key, &other), JOSE_KEY_MISMATCH);
+	check_status("other curve", jws_verify(&other, key, "x", 1, sig, sizeof(sig)), JOSE_KEY_MISMATCH);
+}
+
+static void
+test_generate(void)
+{
+	const JoseAlg *alg;
+
+	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
+	{
+		JoseKey    *key = must_generate(alg->name);
+		JwkExport	out;
+
+		check_status(alg->name, jwk_check_alg(key, alg), JOSE_OK);
+		check_other_curve(alg, key);
+		check(key->kty != JOSE_KTY_OCT || key->secret_len == alg->digest_len, "length of a secret");
+		check(key->kty != JOSE_KTY_RSA || EVP_PKEY_get_bits(key->pkey) == 2048, "length of a modulus");
+		check_bytes(alg, key);
+		check_export_of(alg, key, true);
+		if (key->kty != JOSE_KTY_OCT)
+			check_export_of(alg, key, false);
+		else
+			check_status("public export of a secret", jwk_export(key, false, &out), JOSE_BAD_KEY);
+		jwk_free(key);
+	}
+	jwk_free(NULL);
+	jwk_free_bytes(NULL, 0);
+}
+
+/* Exporting the vectors' keys gives their members back, to the letter. */
+static void
+test_export_vectors(void)
+{
+	JwkExport	out;
+	JoseKey    *key = must_import(&a2_jwk);
+
+	check_status("export A.2", jwk_export(key, true, &out), JOSE_OK);
+	check(strcmp(out.n, A2_N) == 0 && strcmp(out.e, A2_E) == 0 && strcmp(out.d, A2_D) == 0 &&
+		  strcmp(out.p, A2_P) == 0 && strcmp(out.q, A2_Q) == 0 && strcmp(out.dp, A2_DP) == 0 &&
+		  strcmp(out.dq, A2_DQ) == 0 && strcmp(out.qi, A2_QI) == 0, "members of A.2");
+	jwk_free_export(&out);
+	jwk_free(key);
+
+	key = must_import(&a3_jwk);
+	check_status("export A.3", jwk_export(key, true, &out), JOSE_OK);
+	check(strcmp(out.x, A3_X) == 0 && strcmp(out.y, A3_Y) == 0 && strcmp(out.d, A3_D) == 0 &&
+		  strcmp(out.crv, "P-256") == 0 && strcmp(out.kty, "EC") == 0, "members of A.3");
+	jwk_free_export(&out);
+	jwk_free(key);
+
+	key = must_import(&a4_jwk);
+	check_status("export A.4", jwk_export(key, true, &out), JOSE_OK);
+	check(strcmp(out.x, A4_X) == 0 && strcmp(out.d, A4_D) == 0 && strcmp(out.crv, "Ed25519") == 0,
+		  "members of A.4");
+	jwk_free_export(&out);
+	jwk_free(key);
+}
+
+/* A byte after the certificate, inside of the PEM block */
+static void
+test_certificate_tail(void)
+{
+	JoseKey    *key = must_import(&a3_jwk);
+	JoseKey    *back;
+	size_t		len;
+	char	   *pem = write_pem(key->pkey, CERTIFICATE, &len);
+	BIO		   *bio = BIO_new_mem_buf(pem, (int) len);
+	BIO		   *out = BIO_new(BIO_s_mem());
+	char	   *label;
+	char	   *header;
+	char	   *longer;
+	unsigned char *der;
+	unsigned char *copy;
+	long		der_len;
+
+	check(PEM_read_bio(bio, &label, &header, &der, &der_len) == 1, "certificate's PEM");
+	copy = allocate((size_t) der_len + 1);
+	memcpy(copy, der, (size_t) der_len);
+	copy[der_len] = 0;
+	PEM_write_bio(out, label, header, copy, der_len + 1);
+	longer = take_text(out, &len);
+	check_status("certificate's tail", jwk_from_public_pem(longer, len, &back), JOSE_BAD_KEY);
+	OPENSSL_free(label);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	BIO_free(bio);
+	free(copy);
+	free(longer);
+	free(pem);
+	jwk_free(key);
+}
+
+/* PKCS#8 that wants a passphrase, with nobody asked for it. */
+static void
+test_encrypted_bytes(void)
+{
+	JoseKey    *key = must_import(&a3_jwk);
+	JoseKey    *back;
+	size_t		len;
+	char	   *pem = write_pem(key->pkey, PKCS8_ENCRYPTED, &len);
+	BIO		   *bio = BIO_new_mem_buf(pem, (int) len);
+	char	   *label;
+	char	   *header;
+	unsigned char *der;
+	long		der_len;
+
+	check(PEM_read_bio(bio, &label, &header, &der, &der_len) == 1, "encrypted PEM");
+	check_status("encrypted bytes", jwk_from_bytes(alg_named("ES256"), der, (size_t) der_len, &back),
+				 JOSE_BAD_KEY);
+	OPENSSL_free(label);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	BIO_free(bio);
+	free(pem);
+	jwk_free(key);
+}
+
+int
+main(void)
+{
+	test_base64url_good();
+	test_base64url_bad();
+	test_base64url_exhaustive();
+	test_numericdate();
+	test_numericdate_long();
+	test_alg();
+	test_parse();
+	test_parse_pieces();
+	test_vectors();
+	test_ecdsa_forms();
+	test_ecdsa_padding();
+	test_rsa_forms();
+	test_secrets();
+	test_hmac_switches();
+	test_looks_like_pem();
+	test_jwk_shape();
+	test_jwk_rsa();
+	test_jwk_rsa_sizes();
+	test_jwk_rsa_composite();
+	test_jwk_rsa_unreduced();
+	test_jwk_ec();
+	test_jwk_okp();
+	test_pem_forms();
+	test_pem_unsupported();
+	test_pem_text();
+	test_generate();
+	test_export_vectors();
+	test_certificate_tail();
+	test_encrypted_bytes();
+	printf("core: %d checks passed, %d failed\n", passed, failed);
+	return failed == 0 ? 0 : 1;
+}
