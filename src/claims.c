@@ -1,0 +1,647 @@
+/*
+ * claims.c
+ *	  JSON of tokens, and the registered claims (RFC 7519 section 4.1).
+ *
+ * Owns the strict reading of headers and payloads: one pass of PostgreSQL's
+ * own JSON parser builds the jsonb, and on the way refuses duplicate members
+ * at every depth (RFC 7515 section 4, RFC 8725 section 3.7), bytes that are
+ * not UTF-8, nesting that is too deep, and numbers that jsonb cannot hold.
+ * No input makes it raise.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/namespace.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+
+#include "claims.h"
+#include "numericdate.h"
+
+/* Deeper than any token needs, and far from the stack's end. */
+#define JSON_MAX_DEPTH	256
+
+/* What PostgreSQL's numeric can hold, counted in decimal digits. */
+#define NUMERIC_MAX_INT_DIGITS	131072
+#define NUMERIC_MAX_FRAC_DIGITS	16383
+
+PG_FUNCTION_INFO_V1(jwt_auth_fits);
+
+static const char *const date_names[CLAIM_DATES] = {"exp", "nbf", "iat"};
+
+typedef struct ParseState
+{
+	JsonbParseState *jsonb;
+	JsonbValue *result;
+	ClaimSet   *claims;
+	int			depth;
+	int			members[JSON_MAX_DEPTH + 1];	/* seen so far, by depth */
+	int			date;			/* which date the member is, or -1 */
+	JoseStatus	status;
+} ParseState;
+
+/* Microseconds since 1970 of a PostgreSQL timestamp. */
+int64
+unix_usec(TimestampTz timestamp)
+{
+	return timestamp + UNIX_EPOCH_USEC;
+}
+
+/*
+ * Whether brackets nest no deeper than JSON_MAX_DEPTH.  Looked at beforehand,
+ * since the parser recurses and cannot be stopped without raising.
+ */
+static bool
+depth_is_sane(const char *json, size_t len)
+{
+	int			depth = 0;
+	bool		in_string = false;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		char		c = json[i];
+
+		if (in_string)
+		{
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		}
+		else if (c == '"')
+			in_string = true;
+		else if (c == '{' || c == '[')
+		{
+			if (++depth > JSON_MAX_DEPTH)
+				return false;
+		}
+		else if (c == '}' || c == ']')
+			depth--;
+	}
+	return true;
+}
+
+/* Whether numeric_in takes this JSON number without raising. */
+static bool
+number_fits_numeric(const char *number)
+{
+	int64		int_digits = 0;
+	int64		frac_digits = 0;
+	int64		exponent = 0;
+	const char *p = number;
+
+	for (; *p != '\0' && *p != '.' && *p != 'e' && *p != 'E'; p++)
+		int_digits++;
+	if (*p == '.')
+		for (p++; *p != '\0' && *p != 'e' && *p != 'E'; p++)
+			frac_digits++;
+	if (*p != '\0')
+	{
+		if (strlen(p + 1) > 7)
+			return false;
+		exponent = atoi(p + 1);
+	}
+	return int_digits + exponent <= NUMERIC_MAX_INT_DIGITS &&
+		frac_digits - exponent <= NUMERIC_MAX_FRAC_DIGITS;
+}
+
+static void
+push_key(JsonbParseState **state, const char *name)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(state, WJB_KEY, &key);
+}
+
+/* Adds a value to the array or object that is being built. */
+static void
+push_value(ParseState *state, JsonbValue *value)
+{
+	if (state->jsonb == NULL)
+		state->status = JOSE_BAD_JSON;	/* a bare scalar */
+	else if (state->jsonb->contVal.type == jbvArray)
+		pushJsonbValue(&state->jsonb, WJB_ELEM, value);
+	else
+		pushJsonbValue(&state->jsonb, WJB_VALUE, value);
+}
+
+static JsonActionResult
+on_object_start(void *arg)
+{
+	ParseState *state = arg;
+
+	state->members[++state->depth] = 0;
+	state->date = -1;
+	pushJsonbValue(&state->jsonb, WJB_BEGIN_OBJECT, NULL);
+	JSON_ACTION_RETURN();
+}
+
+/* Closing an object drops duplicates, so a lower count tells of them. */
+static JsonActionResult
+on_object_end(void *arg)
+{
+	ParseState *state = arg;
+
+	state->result = pushJsonbValue(&state->jsonb, WJB_END_OBJECT, NULL);
+	if (state->result->val.object.nPairs != state->members[state->depth--])
+		state->status = JOSE_DUPLICATE_MEMBER;
+	JSON_ACTION_RETURN();
+}
+
+static JsonActionResult
+on_array_start(void *arg)
+{
+	ParseState *state = arg;
+
+	state->depth++;
+	state->date = -1;
+	if (state->jsonb == NULL)
+		state->status = JOSE_BAD_JSON;	/* the top must be an object */
+	pushJsonbValue(&state->jsonb, WJB_BEGIN_ARRAY, NULL);
+	JSON_ACTION_RETURN();
+}
+
+static JsonActionResult
+on_array_end(void *arg)
+{
+	ParseState *state = arg;
+
+	state->depth--;
+	state->result = pushJsonbValue(&state->jsonb, WJB_END_ARRAY, NULL);
+	JSON_ACTION_RETURN();
+}
+
+static JsonActionResult
+on_member(void *arg, char *name, bool isnull)
+{
+	ParseState *state = arg;
+
+	state->members[state->depth]++;
+	state->date = -1;
+	if (state->depth == 1)
+		for (int i = 0; i < CLAIM_DATES; i++)
+			if (strcmp(name, date_names[i]) == 0)
+				state->date = i;
+	push_key(&state->jsonb, name);
+	JSON_ACTION_RETURN();
+}
+
+/* Reads a number into value, and notes it where it is a registered date. */
+static void
+read_number(ParseState *state, char *token, JsonbValue *value)
+{
+	if (!number_fits_numeric(token))
+	{
+		state->status = JOSE_BAD_JSON;
+		token = "0";
+	}
+	else if (state->date >= 0)
+	{
+		state->claims->has_date[state->date] = true;
+		state->claims->date[state->date] = numericdate_parse(token, strlen(token));
+	}
+	value->type = jbvNumeric;
+	value->val.numeric =
+		DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(token),
+											ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static JsonActionResult
+on_scalar(void *arg, char *token, JsonTokenType type)
+{
+	ParseState *state = arg;
+	JsonbValue	value;
+
+	switch (type)
+	{
+		case JSON_TOKEN_STRING:
+			value.type = jbvString;
+			value.val.string.val = token;
+			value.val.string.len = strlen(token);
+			break;
+		case JSON_TOKEN_NUMBER:
+			read_number(state, token, &value);
+			break;
+		case JSON_TOKEN_TRUE:
+		case JSON_TOKEN_FALSE:
+			value.type = jbvBool;
+			value.val.boolean = (type == JSON_TOKEN_TRUE);
+			break;
+		default:
+			value.type = jbvNull;
+			break;
+	}
+	push_value(state, &value);
+	JSON_ACTION_RETURN();
+}
+
+/* The bytes as text of the database, or NULL if they are no such. */
+static char *
+to_server_text(const unsigned char *bytes, size_t len, size_t *text_len)
+{
+	int			encoding = GetDatabaseEncoding();
+	char	   *text;
+
+	if (!pg_verify_mbstr(PG_UTF8, (const char *) bytes, len, true))
+		return NULL;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+	{
+		*text_len = len;
+		return pnstrdup((const char *) bytes, len);
+	}
+
+	text = palloc(len * MAX_CONVERSION_GROWTH + 1);
+	*text_len = 0;
+	{
+		Oid			conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+
+		if (!OidIsValid(conversion) ||
+			pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
+										  unconstify(unsigned char *, bytes), len,
+										  (unsigned char *) text,
+										  len * MAX_CONVERSION_GROWTH + 1, true) != (int) len)
+			return NULL;
+	}
+	*text_len = strlen(text);
+	return text;
+}
+
+/*
+ * Reads the JSON object of a token's header or payload.
+ *
+ * bytes is UTF-8 as RFC 7515 demands, in any database.  On JOSE_OK, *claims is
+ * filled; its jsonb is palloc'd.
+ */
+JoseStatus
+claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
+{
+	ParseState	state = {0};
+	JsonSemAction actions = {0};
+	size_t		text_len;
+	char	   *text;
+
+	memset(claims, 0, sizeof(*claims));
+	text = to_server_text(bytes, len, &text_len);
+	if (text == NULL || !depth_is_sane(text, text_len))
+		return JOSE_BAD_JSON;
+
+	state.claims = claims;
+	state.date = -1;
+	actions.semstate = &state;
+	actions.object_start = on_object_start;
+	actions.object_end = on_object_end;
+	actions.array_start = on_array_start;
+	actions.array_end = on_array_end;
+	actions.object_field_start = on_member;
+	actions.scalar = on_scalar;
+
+	if (pg_parse_json(jwt_auth_json_lexer(text, text_len), &actions) != JSON_SUCCESS)
+		return JOSE_BAD_JSON;
+	if (state.status != JOSE_OK)
+		return state.status;
+	claims->text = text;
+	claims->json = JsonbValueToJsonb(state.result);
+	return JOSE_OK;
+}
+
+/* A member of the top level, palloc'd, or NULL. */
+JsonbValue *
+claims_member(Jsonb *json, const char *name)
+{
+	return getKeyJsonValueFromContainer(&json->root, name, strlen(name), NULL);
+}
+
+/* A string member as a palloc'd C string; NULL if absent or not a string. */
+char *
+claims_string(Jsonb *json, const char *name)
+{
+	JsonbValue *value = claims_member(json, name);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* A string member that is a uuid in its usual form; false if it is none. */
+bool
+claims_uuid(Jsonb *json, const char *name, pg_uuid_t *uuid)
+{
+	JsonbValue *value = claims_member(json, name);
+	const char *text;
+	int			nibbles = 0;
+
+	if (value == NULL || value->type != jbvString || value->val.string.len != 36)
+		return false;
+	text = value->val.string.val;
+	for (int i = 0; i < 36; i++)
+	{
+		unsigned char c = text[i];
+		int			digit;
+
+		if (i == 8 || i == 13 || i == 18 || i == 23)
+		{
+			if (c != '-')
+				return false;
+			continue;
+		}
+		if (!isxdigit(c))
+			return false;
+		digit = isdigit(c) ? c - '0' : tolower(c) - 'a' + 10;
+		if (nibbles % 2 == 0)
+			uuid->data[nibbles / 2] = digit << 4;
+		else
+			uuid->data[nibbles / 2] |= digit;
+		nibbles++;
+	}
+	return true;
+}
+
+/* A number member that is an int64; false if it is none. */
+bool
+claims_integer(Jsonb *json, const char *name, int64 *value)
+{
+	JsonbValue *member = claims_member(json, name);
+	char	   *text;
+	char	   *end;
+
+	if (member == NULL || member->type != jbvNumeric)
+		return false;
+	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(member->val.numeric)));
+	errno = 0;
+	*value = strtoi64(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+static bool
+string_value_equals(const JsonbValue *value, const char *text)
+{
+	return value->type == jbvString &&
+		(size_t) value->val.string.len == strlen(text) &&
+		memcmp(value->val.string.val, text, value->val.string.len) == 0;
+}
+
+/* Whether the member is exactly this string. */
+bool
+claims_string_equals(Jsonb *json, const char *name, const char *value)
+{
+	JsonbValue *member = claims_member(json, name);
+
+	return member != NULL && string_value_equals(member, value);
+}
+
+/* "aud" is a string or an array of strings (RFC 7519 section 4.1.3). */
+static bool
+audience_type_ok(const JsonbValue *aud)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	bool		any = false;
+
+	if (aud->type == jbvString)
+		return true;
+	if (aud->type != jbvBinary || !JsonContainerIsArray(aud->val.binary.data))
+		return false;
+	it = JsonbIteratorInit(aud->val.binary.data);
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (value.type != jbvString)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* Whether "aud" is or holds exactly this string. */
+bool
+claims_has_audience(Jsonb *json, const char *audience)
+{
+	JsonbValue *aud = claims_member(json, "aud");
+	JsonbValue	wanted;
+
+	if (aud == NULL)
+		return false;
+	if (aud->type != jbvBinary)
+		return string_value_equals(aud, audience);
+
+	wanted.type = jbvString;
+	wanted.val.string.val = unconstify(char *, audience);
+	wanted.val.string.len = strlen(audience);
+	return findJsonbValueFromContainer(aud->val.binary.data, JB_FARRAY, &wanted) != NULL;
+}
+
+/* The registered claims have the types that RFC 7519 section 4.1 gives them. */
+JoseStatus
+claims_check_types(Jsonb *json)
+{
+	static const char *const strings[] = {"iss", "sub", "jti"};
+	JsonbValue *value;
+
+	for (int i = 0; i < CLAIM_DATES; i++)
+	{
+		value = claims_member(json, date_names[i]);
+		if (value != NULL && value->type != jbvNumeric)
+			return JOSE_BAD_CLAIM_TYPE;
+	}
+	for (size_t i = 0; i < lengthof(strings); i++)
+	{
+		value = claims_member(json, strings[i]);
+		if (value != NULL && value->type != jbvString)
+			return JOSE_BAD_CLAIM_TYPE;
+	}
+	value = claims_member(json, "aud");
+	if (value != NULL && !audience_type_ok(value))
+		return JOSE_BAD_CLAIM_TYPE;
+	return JOSE_OK;
+}
+
+/* a + b for b >= 0, stopping at the top of int64. */
+static int64
+add_saturating(int64 a, int64 b)
+{
+	return a > PG_INT64_MAX - b ? PG_INT64_MAX : a + b;
+}
+
+/* "on or after" exp (RFC 7519 section 4.1.4), leeway granted. */
+bool
+claims_expired(const ClaimSet *claims, int64 now, int64 leeway)
+{
+	return claims->has_date[CLAIM_EXP] &&
+		now >= add_saturating(claims->date[CLAIM_EXP], leeway);
+}
+
+static JoseStatus
+check_dates(const ClaimSet *claims, const ClaimRules *rules)
+{
+	int64		latest = add_saturating(rules->now, rules->leeway);
+
+	if (claims_expired(claims, rules->now, rules->leeway))
+		return JOSE_TOKEN_EXPIRED;
+	if (claims->has_date[CLAIM_NBF] && claims->date[CLAIM_NBF] > latest)
+		return JOSE_TOKEN_NOT_YET_VALID;
+	if (claims->has_date[CLAIM_IAT] && claims->date[CLAIM_IAT] > latest)
+		return JOSE_ISSUED_IN_FUTURE;
+	return JOSE_OK;
+}
+
+static JoseStatus
+check_parties(const ClaimSet *claims, const ClaimRules *rules)
+{
+	bool		has_issuer = claims_member(claims->json, "iss") != NULL;
+	bool		has_audience = claims_member(claims->json, "aud") != NULL;
+
+	if (rules->no_issuer && has_issuer)
+		return JOSE_BAD_ISSUER;
+	if (rules->issuer != NULL && !claims_string_equals(claims->json, "iss", rules->issuer))
+		return JOSE_BAD_ISSUER;
+	if (rules->any_audience)
+		return JOSE_OK;
+	if (rules->audience == NULL ? has_audience : !claims_has_audience(claims->json, rules->audience))
+		return JOSE_BAD_AUDIENCE;
+	return JOSE_OK;
+}
+
+/* Checks a payload whose signature has verified against what is demanded. */
+JoseStatus
+claims_check(const ClaimSet *claims, const ClaimRules *rules)
+{
+	JoseStatus	status = claims_check_types(claims->json);
+
+	for (int i = 0; status == JOSE_OK && i < rules->nrequired; i++)
+		if (claims_member(claims->json, rules->required[i]) == NULL)
+			status = JOSE_MISSING_CLAIM;
+	if (status == JOSE_OK)
+		status = check_dates(claims, rules);
+	if (status == JOSE_OK)
+		status = check_parties(claims, rules);
+	return status;
+}
+
+/* Adds a string member to the object that is being built, unless it is NULL. */
+void
+json_push_string(JsonbParseState **state, const char *name, const char *value)
+{
+	JsonbValue	string;
+
+	if (value == NULL)
+		return;
+	push_key(state, name);
+	string.type = jbvString;
+	string.val.string.val = unconstify(char *, value);
+	string.val.string.len = strlen(value);
+	pushJsonbValue(state, WJB_VALUE, &string);
+}
+
+/* Adds a number member to the object that is being built. */
+void
+json_push_integer(JsonbParseState **state, const char *name, int64 value)
+{
+	JsonbValue	number;
+
+	push_key(state, name);
+	number.type = jbvNumeric;
+	number.val.numeric = int64_to_numeric(value);
+	pushJsonbValue(state, WJB_VALUE, &number);
+}
+
+static void
+write_scalar(StringInfo out, const JsonbValue *value)
+{
+	char	   *text;
+
+	switch (value->type)
+	{
+		case jbvNull:
+			appendStringInfoString(out, "null");
+			break;
+		case jbvBool:
+			appendStringInfoString(out, value->val.boolean ? "true" : "false");
+			break;
+		case jbvNumeric:
+			text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			appendStringInfoString(out, text);
+			pfree(text);
+			break;
+		case jbvString:
+			text = pnstrdup(value->val.string.val, value->val.string.len);
+			escape_json(out, text);
+			pfree(text);
+			break;
+		default:
+			elog(ERROR, "unexpected jsonb value of type %d", (int) value->type);
+	}
+}
+
+/*
+ * Appends the jsonb as compact JSON.  Returns false as soon as that has taken
+ * more than max_bytes (a short jsonb of 1e131071s would print as megabytes), or
+ * nests deeper than claims_parse takes.
+ */
+bool
+json_write(StringInfo out, Jsonb *json, int max_bytes)
+{
+	JsonbIterator *it = JsonbIteratorInit(&json->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	int			start = out->len;
+	int			depth = 0;
+	bool		first = true;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		bool		closes = (token == WJB_END_ARRAY || token == WJB_END_OBJECT);
+
+		if (!first && !closes && token != WJB_VALUE && out->data[out->len - 1] != ':')
+			appendStringInfoChar(out, ',');
+		first = (token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT);
+		depth += first - closes;
+
+		switch (token)
+		{
+			case WJB_BEGIN_ARRAY:
+				appendStringInfoChar(out, '[');
+				break;
+			case WJB_BEGIN_OBJECT:
+				appendStringInfoChar(out, '{');
+				break;
+			case WJB_END_ARRAY:
+				appendStringInfoChar(out, ']');
+				break;
+			case WJB_END_OBJECT:
+				appendStringInfoChar(out, '}');
+				break;
+			case WJB_KEY:
+				write_scalar(out, &value);
+				appendStringInfoChar(out, ':');
+				break;
+			default:
+				write_scalar(out, &value);
+				break;
+		}
+		if (out->len - start > max_bytes || depth > JSON_MAX_DEPTH)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * _fits(value jsonb, max_bytes int) returns boolean
+ */
+Datum
+jwt_auth_fits(PG_FUNCTION_ARGS)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	PG_RETURN_BOOL(json_write(&out, PG_GETARG_JSONB_P(0), PG_GETARG_INT32(1)));
+}

@@ -1,0 +1,24 @@
+/*
+ * client.h
+ *	  Clients: named token policies.
+ */
+#ifndef JWT_AUTH_CLIENT_H
+#define JWT_AUTH_CLIENT_H
+
+#include "postgres.h"
+
+#define DEFAULT_CLIENT	"default"
+
+typedef struct ClientPolicy
+{
+	char	   *client_id;
+	char	   *audience;		/* NULL: tokens have none */
+	int64		access_token_lifetime;	/* microseconds, all three */
+	int64		refresh_token_lifetime;
+	int64		session_lifetime;	/* 0: for ever */
+	bool		refresh_tokens; /* whether it gets any */
+} ClientPolicy;
+
+extern bool client_policy(const char *client_id, ClientPolicy *policy);
+
+#endif							/* JWT_AUTH_CLIENT_H */

@@ -1,0 +1,39 @@
+/*
+ * compat.h
+ *	  Differences between PostgreSQL versions, all in one place.
+ */
+#ifndef JWT_AUTH_COMPAT_H
+#define JWT_AUTH_COMPAT_H
+
+#include "postgres.h"
+
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/guc.h"
+
+/* 16: semantic actions of the JSON parser return a status */
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType JsonActionResult;
+#define JSON_ACTION_RETURN() return JSON_SUCCESS
+#else
+typedef void JsonActionResult;
+#define JSON_ACTION_RETURN() return
+#endif
+
+/* 17: the caller may hand over the lexer's memory */
+static inline JsonLexContext *
+jwt_auth_json_lexer(char *json, int len)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), true);
+#else
+	return makeJsonLexContextCstringLen(json, len, GetDatabaseEncoding(), true);
+#endif
+}
+
+/* 15: a prefix can be reserved, not only complained about */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+#endif							/* JWT_AUTH_COMPAT_H */

@@ -1,0 +1,193 @@
+/*
+ * guc.c
+ *	  Settings that hold no state of a session.
+ *
+ * None can be set by an ordinary user.  PL/pgSQL reads them through _setting()
+ * alone: calling a C function loads the library first, and with it go values
+ * that a user has put under these names before.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "guc.h"
+
+#define DAY_SECONDS		86400
+#define MAX_SECONDS		(50 * 366 * DAY_SECONDS)	/* fits an int */
+
+/* allowed_algorithms, parsed: the set, and the order in which they stand */
+typedef struct AllowedAlgorithms
+{
+	AlgSet		set;
+	int			n;
+	int			order[32];
+} AllowedAlgorithms;
+
+char	   *jwt_auth_issuer;
+char	   *jwt_auth_audience;
+int			jwt_auth_leeway;
+int			jwt_auth_max_token_size;
+int			jwt_auth_access_token_lifetime;
+int			jwt_auth_refresh_token_lifetime;
+int			jwt_auth_session_lifetime;
+int			jwt_auth_refresh_reuse_grace;
+bool		jwt_auth_check_session;
+int			jwt_auth_bcrypt_cost;
+char	   *jwt_auth_master_key_file;
+
+static char *allowed_algorithms_text;
+static AllowedAlgorithms *allowed_algorithms;
+static char *default_role;
+static int	password_min_length;
+static int	audit;
+
+static const struct config_enum_entry audit_levels[] = {
+	{"none", 0, false},
+	{"failures", 1, false},
+	{"changes", 2, false},
+	{"all", 3, false},
+	{NULL, 0, false}
+};
+
+PG_FUNCTION_INFO_V1(jwt_auth_setting);
+
+/* The algorithms that the key ring may sign and verify with. */
+AlgSet
+guc_allowed_algorithms(void)
+{
+	return allowed_algorithms->set;
+}
+
+/*
+ * The first allowed algorithm with a secret, or with a key pair; where there
+ * is none of that kind, the first of all.
+ */
+const JoseAlg *
+guc_first_algorithm(bool symmetric)
+{
+	for (int i = 0; i < allowed_algorithms->n; i++)
+	{
+		const JoseAlg *alg = alg_at(allowed_algorithms->order[i]);
+
+		if ((alg->family == JOSE_HMAC) == symmetric)
+			return alg;
+	}
+	return alg_at(allowed_algorithms->order[0]);
+}
+
+static bool
+check_allowed_algorithms(char **newval, void **extra, GucSource source)
+{
+	char	   *names = pstrdup(*newval);
+	AllowedAlgorithms parsed = {0};
+	List	   *list;
+	ListCell   *cell;
+
+	if (!SplitGUCList(names, ',', &list) || list == NIL)
+	{
+		GUC_check_errdetail("A list of algorithm names, separated by commas, is expected.");
+		return false;
+	}
+	foreach(cell, list)
+	{
+		const char *name = lfirst(cell);
+		const JoseAlg *alg = alg_find(name, strlen(name));
+
+		if (alg == NULL)
+		{
+			GUC_check_errdetail("Unknown algorithm \"%s\".", name);
+			return false;
+		}
+		if (parsed.set & ALG_BIT(alg))
+			continue;
+		parsed.set |= ALG_BIT(alg);
+		parsed.order[parsed.n++] = alg - alg_at(0);
+	}
+
+	*extra = malloc(sizeof(parsed));
+	if (*extra == NULL)
+		return false;
+	memcpy(*extra, &parsed, sizeof(parsed));
+	return true;
+}
+
+static void
+assign_allowed_algorithms(const char *newval, void *extra)
+{
+	allowed_algorithms = extra;
+}
+
+/*
+ * _setting(name text) returns text: the value of jwt_auth.<name>.
+ */
+Datum
+jwt_auth_setting(PG_FUNCTION_ARGS)
+{
+	char	   *name = psprintf("jwt_auth.%s", text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(GetConfigOptionByName(name, NULL, false)));
+}
+
+static void
+define_seconds(const char *name, const char *description, int *variable,
+			   int boot, int min, int max)
+{
+	DefineCustomIntVariable(name, description, NULL, variable, boot, min, max,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+static void
+define_string(const char *name, const char *description, char **variable, const char *boot)
+{
+	DefineCustomStringVariable(name, description, NULL, variable, boot,
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_token_settings(void)
+{
+	define_string("jwt_auth.issuer", "The \"iss\" of tokens that are issued, and demanded of those that are verified.",
+				  &jwt_auth_issuer, "");
+	define_string("jwt_auth.audience", "The \"aud\" of tokens that are issued, and demanded of those that are verified.",
+				  &jwt_auth_audience, "");
+	define_seconds("jwt_auth.leeway", "How far the clocks of issuer and verifier may differ.",
+				   &jwt_auth_leeway, 0, 0, 3600);
+	define_seconds("jwt_auth.access_token_lifetime", "How long an access token is valid.",
+				   &jwt_auth_access_token_lifetime, 15 * 60, 1, MAX_SECONDS);
+	define_seconds("jwt_auth.refresh_token_lifetime", "How long a refresh token is valid, unless it is used.",
+				   &jwt_auth_refresh_token_lifetime, 30 * DAY_SECONDS, 1, MAX_SECONDS);
+	define_seconds("jwt_auth.session_lifetime", "How long a session can be refreshed at all; 0 is for ever.",
+				   &jwt_auth_session_lifetime, 0, 0, MAX_SECONDS);
+	define_seconds("jwt_auth.refresh_reuse_grace", "How long after its use a refresh token is answered again.",
+				   &jwt_auth_refresh_reuse_grace, 10, 0, 60);
+	DefineCustomIntVariable("jwt_auth.max_token_size", "The largest token that is looked at.", NULL,
+							&jwt_auth_max_token_size, 64 * 1024, 1024, 1024 * 1024,
+							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.check_session", "Whether authenticate() looks at the session and the user.", NULL,
+							 &jwt_auth_check_session, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("jwt_auth.allowed_algorithms", "The algorithms that the key ring signs and verifies with.",
+							   "The first that suits is the one of a key that is made by itself.",
+							   &allowed_algorithms_text, "ES256, RS256, EdDSA, HS256, HS384, HS512",
+							   PGC_SUSET, 0, check_allowed_algorithms, assign_allowed_algorithms, NULL);
+}
+
+/* Defines the settings; called once, when the library is loaded. */
+void
+guc_init(void)
+{
+	define_token_settings();
+	define_string("jwt_auth.default_role", "The database role that new users get.", &default_role, "authenticated");
+	DefineCustomIntVariable("jwt_auth.bcrypt_cost", "The cost of a password hash, as a power of two.", NULL,
+							&jwt_auth_bcrypt_cost, 12, 4, 16, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jwt_auth.password_min_length", "The least length of a password, in characters.", NULL,
+							&password_min_length, 8, 1, 72, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,
+							 &audit, 2, audit_levels, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("jwt_auth.master_key_file", "The file with the key that wraps the keys in the database.",
+							   "A relative path starts at the data directory.",
+							   &jwt_auth_master_key_file, "jwt_auth.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+}

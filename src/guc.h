@@ -1,0 +1,33 @@
+/*
+ * guc.h
+ *	  Settings that hold no state of a session.
+ */
+#ifndef JWT_AUTH_GUC_H
+#define JWT_AUTH_GUC_H
+
+#include "postgres.h"
+
+#include "alg.h"
+
+/* A set of algorithms: bit n stands for alg_at(n). */
+typedef uint32 AlgSet;
+
+#define ALG_BIT(alg)	((AlgSet) 1 << ((alg) - alg_at(0)))
+
+extern char *jwt_auth_issuer;
+extern char *jwt_auth_audience;
+extern int	jwt_auth_leeway;	/* seconds */
+extern int	jwt_auth_max_token_size;	/* bytes */
+extern int	jwt_auth_access_token_lifetime; /* seconds */
+extern int	jwt_auth_refresh_token_lifetime;	/* seconds */
+extern int	jwt_auth_session_lifetime;	/* seconds; 0 is none */
+extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
+extern bool jwt_auth_check_session;
+extern int	jwt_auth_bcrypt_cost;
+extern char *jwt_auth_master_key_file;
+
+extern AlgSet guc_allowed_algorithms(void);
+extern const JoseAlg *guc_first_algorithm(bool symmetric);
+extern void guc_init(void);
+
+#endif							/* JWT_AUTH_GUC_H */

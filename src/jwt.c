@@ -1,0 +1,268 @@
+/*
+ * jwt.c
+ *	  A JSON Web Token between its compact text and its claims (RFC 7519).
+ *
+ * Owns the header: which members a token may have, and that nothing in it
+ * chooses a key by any other way than "kid" ("jwk", "jku", "x5c" and "x5u" are
+ * never looked at, RFC 8725 section 3.10).  The payload is not even parsed
+ * before its signature has verified.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "base64url.h"
+#include "errors.h"
+#include "guc.h"
+#include "jwt.h"
+
+/* Header members that the signer sets, or that no verifier here accepts. */
+static const char *const reserved_header[] = {"alg", "b64", "crit", "enc", "zip"};
+
+/*
+ * RFC 7515 section 4.1: "alg" and what else we must understand.  "crit" names
+ * extensions and we know none; "b64" (RFC 7797), "zip" and "enc" change what
+ * the payload means, with or without "crit".
+ */
+static JoseStatus
+read_header(Jwt *jwt)
+{
+	Jsonb	   *header = jwt->header.json;
+	JsonbValue *alg = claims_member(header, "alg");
+	JsonbValue *kid = claims_member(header, "kid");
+	JsonbValue *typ = claims_member(header, "typ");
+
+	for (size_t i = 0; i < lengthof(reserved_header); i++)
+		if (strcmp(reserved_header[i], "alg") != 0 &&
+			claims_member(header, reserved_header[i]) != NULL)
+			return JOSE_UNSUPPORTED_CRITICAL;
+	if (alg == NULL || alg->type != jbvString)
+		return JOSE_UNKNOWN_ALGORITHM;
+	if (kid != NULL && kid->type != jbvString)
+		return JOSE_MALFORMED;
+	if (typ != NULL && typ->type != jbvString)
+		return JOSE_WRONG_TOKEN_TYPE;
+
+	jwt->alg = alg_find(alg->val.string.val, alg->val.string.len);
+	if (jwt->alg == NULL)
+		return JOSE_UNKNOWN_ALGORITHM;
+	jwt->kid = claims_string(header, "kid");
+	return JOSE_OK;
+}
+
+/*
+ * Splits a compact token and reads the JSON of its header, whatever that says.
+ * A value that is too large is refused before it is decompressed.
+ */
+JoseStatus
+jwt_split(Datum token, Jwt *jwt)
+{
+	text	   *compact;
+	size_t		len;
+	JoseStatus	status;
+
+	memset(jwt, 0, sizeof(*jwt));
+	if (toast_raw_datum_size(token) > (Size) jwt_auth_max_token_size + VARHDRSZ)
+		return JOSE_TOKEN_TOO_LARGE;
+	compact = DatumGetTextPP(token);
+	len = VARSIZE_ANY_EXHDR(compact);
+	status = jws_parse(VARDATA_ANY(compact), len, palloc(len + 1), &jwt->parts);
+	if (status == JOSE_OK)
+		status = claims_parse(jwt->parts.header, jwt->parts.header_len, &jwt->header);
+	return status;
+}
+
+/*
+ * Takes a compact token apart and checks its header.  Pointers lead into the
+ * token and into palloc'd memory.
+ */
+JoseStatus
+jwt_open(Datum token, Jwt *jwt)
+{
+	JoseStatus	status = jwt_split(token, jwt);
+
+	if (status == JOSE_OK)
+		status = read_header(jwt);
+	return status;
+}
+
+/* Checks the signature under this key, then reads the payload. */
+JoseStatus
+jwt_verify_signature(Jwt *jwt, JoseKey *key)
+{
+	const JwsParts *parts = &jwt->parts;
+	JoseStatus	status;
+
+	status = jws_verify(jwt->alg, key, parts->signing_input, parts->signing_input_len,
+						parts->signature, parts->signature_len);
+	if (status == JOSE_OK)
+		status = claims_parse(parts->payload, parts->payload_len, &jwt->payload);
+	return status;
+}
+
+/*
+ * Whether the header's "typ" is this media type: without regard to case, and
+ * with "application/" left out or not (RFC 7515 section 4.1.9).
+ */
+bool
+jwt_has_typ(const Jwt *jwt, const char *typ)
+{
+	static const char prefix[] = "application/";
+	char	   *actual = claims_string(jwt->header.json, "typ");
+
+	if (actual == NULL)
+		return false;
+	if (pg_strncasecmp(actual, prefix, strlen(prefix)) == 0)
+		actual += strlen(prefix);
+	if (pg_strncasecmp(typ, prefix, strlen(prefix)) == 0)
+		typ += strlen(prefix);
+	return pg_strcasecmp(actual, typ) == 0;
+}
+
+/* Frees the key together with the memory context that is current now. */
+JoseKey *
+jwt_own_key(JoseKey *key)
+{
+	MemoryContextCallback *callback = palloc(sizeof(*callback));
+
+	callback->func = (MemoryContextCallbackFunction) jwk_free;
+	callback->arg = key;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return key;
+}
+
+static void
+append_json_member(StringInfo out, const char *name, const char *value)
+{
+	appendStringInfoChar(out, out->len == 0 ? '{' : ',');
+	escape_json(out, name);
+	appendStringInfoChar(out, ':');
+	escape_json(out, value);
+}
+
+static void
+raise_too_large(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("token would be larger than \"jwt_auth.max_token_size\", or nested too deeply")));
+}
+
+/* Refuses header members that would change what our own verifier reads. */
+static void
+check_extra_header(Jsonb *header, const char *kid)
+{
+	JsonbValue *value;
+
+	if (!JB_ROOT_IS_OBJECT(header))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header must be a JSON object")));
+	for (size_t i = 0; i < lengthof(reserved_header); i++)
+		if (claims_member(header, reserved_header[i]) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("header must not set \"%s\"", reserved_header[i])));
+
+	value = claims_member(header, "kid");
+	if (value != NULL &&
+		(value->type != jbvString || (kid != NULL && !claims_string_equals(header, "kid", kid))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header has a \"kid\" that is not the key's")));
+	value = claims_member(header, "typ");
+	if (value != NULL && value->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header member \"typ\" must be a string")));
+}
+
+/* The header's JSON: "alg", "typ", "kid", then what the caller adds. */
+static void
+write_header(StringInfo out, const JoseAlg *alg, const char *kid, Jsonb *header)
+{
+	int			start;
+
+	append_json_member(out, "alg", alg->name);
+	if (header == NULL || claims_member(header, "typ") == NULL)
+		append_json_member(out, "typ", "JWT");
+	if (kid != NULL && (header == NULL || claims_member(header, "kid") == NULL))
+		append_json_member(out, "kid", kid);
+	if (header == NULL || JB_ROOT_COUNT(header) == 0)
+	{
+		appendStringInfoChar(out, '}');
+		return;
+	}
+
+	/* the caller's members go on where ours end: its brace becomes a comma */
+	start = out->len;
+	if (!json_write(out, header, jwt_auth_max_token_size))
+		raise_too_large();
+	out->data[start] = ',';
+}
+
+/* Appends the base64url of a piece of JSON, which is UTF-8 in any database. */
+static void
+append_segment(StringInfo out, const char *json, int len)
+{
+	char	   *utf8 = pg_server_to_any(json, len, PG_UTF8);
+
+	if (utf8 != json)
+		len = strlen(utf8);
+	enlargeStringInfo(out, BASE64URL_ENCODED_LEN(len) + 1);
+	out->len += base64url_encode((unsigned char *) utf8, len, out->data + out->len);
+}
+
+/*
+ * Signs a payload into a compact token.
+ *
+ * kid and header may be NULL.  Raises where the key cannot sign with this
+ * algorithm, where header or payload are no good, and where the token would
+ * be larger than a verifier here takes: what it emits, it also accepts.
+ */
+text *
+jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Jsonb *payload)
+{
+	StringInfoData json;
+	StringInfoData token;
+	unsigned char signature[JWS_MAX_SIGNATURE];
+	size_t		signature_len = sizeof(signature);
+	JoseStatus	status;
+
+	if (header != NULL)
+		check_extra_header(header, kid);
+	if (!JB_ROOT_IS_OBJECT(payload))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("payload must be a JSON object")));
+
+	initStringInfo(&json);
+	initStringInfo(&token);
+	write_header(&json, alg, kid, header);
+	append_segment(&token, json.data, json.len);
+	appendStringInfoChar(&token, '.');
+
+	if (claims_check_types(payload) != JOSE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("payload has a registered claim of the wrong type")));
+	resetStringInfo(&json);
+	if (!json_write(&json, payload, jwt_auth_max_token_size))
+		raise_too_large();
+	append_segment(&token, json.data, json.len);
+
+	status = jws_sign(alg, key, token.data, token.len, signature, &signature_len);
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	appendStringInfoChar(&token, '.');
+	enlargeStringInfo(&token, BASE64URL_ENCODED_LEN(signature_len) + 1);
+	token.len += base64url_encode(signature, signature_len, token.data + token.len);
+
+	if (token.len > jwt_auth_max_token_size)
+		raise_too_large();
+	return cstring_to_text_with_len(token.data, token.len);
+}

@@ -1,0 +1,32 @@
+/*
+ * jwt.h
+ *	  A JSON Web Token between its compact text and its claims (RFC 7519).
+ */
+#ifndef JWT_AUTH_JWT_H
+#define JWT_AUTH_JWT_H
+
+#include "postgres.h"
+
+#include "claims.h"
+#include "jws.h"
+
+/* A token taken apart.  Nothing in payload is to be believed before jwt_verify_signature. */
+typedef struct Jwt
+{
+	JwsParts	parts;
+	const JoseAlg *alg;
+	char	   *kid;			/* NULL where absent */
+	ClaimSet	header;
+	ClaimSet	payload;		/* filled by jwt_verify_signature */
+} Jwt;
+
+extern JoseStatus jwt_split(Datum token, Jwt *jwt);
+extern JoseStatus jwt_open(Datum token, Jwt *jwt);
+extern JoseStatus jwt_verify_signature(Jwt *jwt, JoseKey *key);
+extern bool jwt_has_typ(const Jwt *jwt, const char *typ);
+
+extern text *jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid,
+						 Jsonb *header, Jsonb *payload);
+extern JoseKey *jwt_own_key(JoseKey *key);
+
+#endif							/* JWT_AUTH_JWT_H */

@@ -1,0 +1,27 @@
+/*
+ * jwt_auth.c
+ *	  The library: its magic block, and the start of each module.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "fmgr.h"
+
+#include "guc.h"
+#include "keyring.h"
+#include "session.h"
+#include "tables.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	guc_init();
+	session_init();
+	tables_init();
+	keyring_init();
+	MarkGUCPrefixReserved("jwt_auth");
+}

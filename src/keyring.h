@@ -1,0 +1,22 @@
+/*
+ * keyring.h
+ *	  The key ring: the database's own signing and verification keys.
+ */
+#ifndef JWT_AUTH_KEYRING_H
+#define JWT_AUTH_KEYRING_H
+
+#include "postgres.h"
+
+#include "jwt.h"
+
+typedef enum KeyPurpose
+{
+	PURPOSE_ACCESS,
+	PURPOSE_REFRESH,
+} KeyPurpose;
+
+extern JoseStatus keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt);
+extern text *keyring_sign(KeyPurpose purpose, Jsonb *payload);
+extern void keyring_init(void);
+
+#endif							/* JWT_AUTH_KEYRING_H */

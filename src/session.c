@@ -1,0 +1,436 @@
+/*
+ * session.c
+ *	  Verified claims: who is asking, for the rest of this transaction.
+ *
+ * The claims are the payload's own text in the setting jwt_auth.claims.  Its
+ * check hook takes no value but from fix_claims(), so no SQL user can forge
+ * one by SET, set_config, ALTER ROLE, a function's SET clause, PGOPTIONS, or a
+ * placeholder set before the library is loaded; and PostgreSQL's own machinery
+ * gives transaction scope, savepoints, DISCARD ALL and parallel workers.
+ *
+ * An authentication that fails leaves nobody signed in.  Its error would bring
+ * back the setting of before, so it also sets jwt_auth.claims_denied, which is
+ * given as an override: that is not undone by a rollback, yet still reaches
+ * parallel workers.
+ *
+ * These functions run as their caller; they read the tables beneath the ACL.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#include "errors.h"
+#include "guc.h"
+#include "keyring.h"
+#include "session.h"
+#include "tables.h"
+
+#define CLAIMS_SETTING	"jwt_auth.claims"
+#define DENIED_SETTING	"jwt_auth.claims_denied"
+
+PG_FUNCTION_INFO_V1(jwt_auth_authenticate);
+PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
+PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
+PG_FUNCTION_INFO_V1(jwt_auth_uid);
+PG_FUNCTION_INFO_V1(jwt_auth_user_id);
+PG_FUNCTION_INFO_V1(jwt_auth_jwt);
+PG_FUNCTION_INFO_V1(jwt_auth_claim);
+PG_FUNCTION_INFO_V1(jwt_auth_role);
+PG_FUNCTION_INFO_V1(jwt_auth_email);
+PG_FUNCTION_INFO_V1(jwt_auth_session_id);
+
+/* The two settings' own variables. */
+static char *claims_text;
+static bool claims_denied;
+
+/* True while fix_claims() or set_denied() is at work, and at no other time. */
+static bool setting_is_ours;
+
+/* What claims_text says, parsed when it is first asked for. */
+static MemoryContext parsed_context;
+static bool parsed_valid;
+static ClaimSet parsed;
+static bool parsed_has_uid;
+static pg_uuid_t parsed_uid;
+
+static bool
+check_claims(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || **newval == '\0' || setting_is_ours || InitializingParallelWorker)
+		return true;
+	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	GUC_check_errmsg("parameter \"%s\" cannot be set", CLAIMS_SETTING);
+	GUC_check_errhint("Call auth.authenticate() with a token.");
+	return false;
+}
+
+static void
+assign_claims(const char *newval, void *extra)
+{
+	parsed_valid = false;
+}
+
+static bool
+check_denied(bool *newval, void **extra, GucSource source)
+{
+	if (!*newval || source == PGC_S_DEFAULT || setting_is_ours || InitializingParallelWorker)
+		return true;
+	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	GUC_check_errmsg("parameter \"%s\" cannot be set", DENIED_SETTING);
+	return false;
+}
+
+static void
+set_ours(const char *name, const char *value, GucContext context, GucSource source, GucAction action)
+{
+	PG_TRY();
+	{
+		setting_is_ours = true;
+		(void) set_config_option(name, value, context, source, action, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		setting_is_ours = false;
+	}
+	PG_END_TRY();
+}
+
+/* Sets the claims, or clears them with "". */
+static void
+fix_claims(const char *payload, bool is_local)
+{
+	set_ours(CLAIMS_SETTING, payload, PGC_USERSET, PGC_S_SESSION,
+			 is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
+}
+
+static void
+set_denied(bool denied)
+{
+	if (claims_denied != denied)
+		set_ours(DENIED_SETTING, denied ? "on" : "off", PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
+}
+
+static void
+parse_claims(void)
+{
+	MemoryContext caller;
+	JoseStatus	status;
+	char	   *utf8;
+
+	if (parsed_context == NULL)
+		parsed_context = AllocSetContextCreate(CacheMemoryContext, "jwt_auth claims",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(parsed_context);
+	caller = MemoryContextSwitchTo(parsed_context);
+	utf8 = pg_server_to_any(claims_text, strlen(claims_text), PG_UTF8);
+	status = claims_parse((unsigned char *) utf8, strlen(utf8), &parsed);
+	MemoryContextSwitchTo(caller);
+	if (status != JOSE_OK)
+		elog(ERROR, "verified claims cannot be read");
+	parsed_has_uid = claims_uuid(parsed.json, "sub", &parsed_uid);
+	parsed_valid = true;
+}
+
+/*
+ * The verified claims, or NULL where nobody is signed in or the token has
+ * expired by the time of this statement: one statement sees one answer.
+ */
+static ClaimSet *
+current_claims(void)
+{
+	if (claims_denied || claims_text == NULL || claims_text[0] == '\0')
+		return NULL;
+	if (!parsed_valid)
+		parse_claims();
+	if (claims_expired(&parsed, unix_usec(GetCurrentStatementStartTimestamp()),
+					   jwt_auth_leeway * USECS_PER_SEC))
+		return NULL;
+	return &parsed;
+}
+
+/* The user is there and active; the session, if the token has one, is live. */
+static JoseStatus
+check_liveness(Jsonb *payload)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t	ids[2];
+	Datum		keys[2] = {UUIDPGetDatum(&ids[0]), UUIDPGetDatum(&ids[1])};
+	Datum		values[Max(USERS_NATTS, SESSIONS_NATTS)];
+	bool		nulls[Max(USERS_NATTS, SESSIONS_NATTS)];
+
+	if (!claims_uuid(payload, "sub", &ids[0]) ||
+		!tables_fetch(TABLE_USERS, 1, keys, values, nulls) ||
+		!DatumGetBool(values[USERS_IS_ACTIVE]))
+		return JOSE_USER_INACTIVE;
+	if (claims_member(payload, "sid") == NULL)
+		return JOSE_OK;
+	if (!claims_uuid(payload, "sid", &ids[1]) ||
+		!tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls) ||
+		!nulls[SESSIONS_REVOKED_AT])
+		return JOSE_SESSION_ENDED;
+	if (!nulls[SESSIONS_SESSION_EXPIRES_AT] &&
+		DatumGetTimestampTz(values[SESSIONS_SESSION_EXPIRES_AT]) <= now)
+		return JOSE_SESSION_ENDED;
+	return JOSE_OK;
+}
+
+/* All checks of an access token. */
+static JoseStatus
+verify_access_token(Datum token, Jwt *jwt)
+{
+	JoseStatus	status = keyring_verify(token, PURPOSE_ACCESS, jwt);
+
+	if (status == JOSE_OK && !claims_string_equals(jwt->payload.json, "type", "access"))
+		status = JOSE_WRONG_TOKEN_TYPE;
+	if (status == JOSE_OK && jwt_auth_check_session)
+		status = check_liveness(jwt->payload.json);
+	return status;
+}
+
+/* Verifies the token and signs its subject in, or leaves nobody signed in. */
+static JoseStatus
+sign_in(NullableDatum token, bool is_local, Jwt *jwt)
+{
+	JoseStatus	status = JOSE_MALFORMED;
+
+	set_denied(true);
+	if (!token.isnull)
+		status = verify_access_token(token.value, jwt);
+	if (status == JOSE_OK)
+	{
+		fix_claims(jwt->payload.text, is_local);
+		set_denied(false);
+	}
+	return status;
+}
+
+/*
+ * authenticate(token text, is_local boolean) returns jsonb
+ */
+Datum
+jwt_auth_authenticate(PG_FUNCTION_ARGS)
+{
+	bool		is_local = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	Jwt			jwt;
+	JoseStatus	status;
+
+	if (is_local)
+		WarnNoTransactionBlock(true, "auth.authenticate");
+	status = sign_in(fcinfo->args[0], is_local, &jwt);
+	if (status != JOSE_OK)
+		jose_raise_token(status);
+	PG_RETURN_JSONB_P(jwt.payload.json);
+}
+
+/*
+ * deauthenticate() returns void
+ *
+ * Clears the claims for the transaction, and for the session where that was
+ * how they were fixed.
+ */
+Datum
+jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
+{
+	fix_claims("", false);
+	set_denied(false);
+	PG_RETURN_VOID();
+}
+
+/* The bearer token of an Authorization header (RFC 6750 section 2.1), or NULL. */
+static const char *
+bearer_token(const char *authorization)
+{
+	static const char scheme[] = "bearer ";
+
+	if (authorization == NULL || pg_strncasecmp(authorization, scheme, strlen(scheme)) != 0)
+		return NULL;
+	authorization += strlen(scheme);
+	while (*authorization == ' ')
+		authorization++;
+	return authorization;
+}
+
+/* The request's Authorization header, as PostgREST hands headers over. */
+static char *
+authorization_header(void)
+{
+	const char *headers = GetConfigOption("request.headers", true, false);
+	ClaimSet	parsed_headers;
+	char	   *utf8;
+
+	if (headers == NULL || headers[0] == '\0')
+		return NULL;
+	utf8 = pg_server_to_any(headers, strlen(headers), PG_UTF8);
+	if (claims_parse((unsigned char *) utf8, strlen(utf8), &parsed_headers) != JOSE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("request.headers is not a JSON object")));
+	return claims_string(parsed_headers.json, "authorization");
+}
+
+/*
+ * Answers 401 through PostgREST: the SQLSTATE PGRST lets message and detail
+ * set the whole answer.
+ */
+static void
+raise_unauthorized(JoseStatus status)
+{
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),
+			 errmsg("{\"code\":\"28000\",\"message\":\"%s\",\"details\":\"reason: %s\",\"hint\":null}",
+					jose_message(status), jose_reason(status)),
+			 errdetail("{\"status\":401,\"headers\":{\"WWW-Authenticate\":"
+					   "\"Bearer error=\\\"invalid_token\\\", error_description=\\\"%s\\\"\"}}",
+					   jose_message(status))));
+}
+
+/*
+ * pre_request() returns void
+ */
+Datum
+jwt_auth_pre_request(PG_FUNCTION_ARGS)
+{
+	const char *bearer;
+	NullableDatum token = {0, false};
+	Jwt			jwt;
+	JoseStatus	status;
+
+	fix_claims("", true);
+	set_denied(true);
+	bearer = bearer_token(authorization_header());
+	if (bearer != NULL)
+	{
+		token.value = CStringGetTextDatum(bearer);
+		status = sign_in(token, true, &jwt);
+		if (status != JOSE_OK)
+			raise_unauthorized(status);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * uid() returns uuid: the subject, where it is one of our users' ids
+ */
+Datum
+jwt_auth_uid(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *uid;
+
+	if (current_claims() == NULL || !parsed_has_uid)
+		PG_RETURN_NULL();
+	uid = palloc(sizeof(pg_uuid_t));
+	*uid = parsed_uid;
+	PG_RETURN_UUID_P(uid);
+}
+
+static Datum
+string_claim(FunctionCallInfo fcinfo, const char *name)
+{
+	ClaimSet   *claims = current_claims();
+	JsonbValue *value = claims == NULL ? NULL : claims_member(claims->json, name);
+
+	if (value == NULL || value->type != jbvString)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
+}
+
+/*
+ * user_id() returns text: the subject as it stands in the token
+ */
+Datum
+jwt_auth_user_id(PG_FUNCTION_ARGS)
+{
+	return string_claim(fcinfo, "sub");
+}
+
+/*
+ * role() returns text
+ */
+Datum
+jwt_auth_role(PG_FUNCTION_ARGS)
+{
+	return string_claim(fcinfo, "role");
+}
+
+/*
+ * email() returns text
+ */
+Datum
+jwt_auth_email(PG_FUNCTION_ARGS)
+{
+	return string_claim(fcinfo, "email");
+}
+
+/*
+ * session_id() returns uuid
+ */
+Datum
+jwt_auth_session_id(PG_FUNCTION_ARGS)
+{
+	ClaimSet   *claims = current_claims();
+	pg_uuid_t  *sid = palloc(sizeof(pg_uuid_t));
+
+	if (claims == NULL || !claims_uuid(claims->json, "sid", sid))
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(sid);
+}
+
+/*
+ * jwt() returns jsonb: all claims
+ */
+Datum
+jwt_auth_jwt(PG_FUNCTION_ARGS)
+{
+	ClaimSet   *claims = current_claims();
+	Jsonb	   *copy;
+
+	if (claims == NULL)
+		PG_RETURN_NULL();
+	copy = palloc(VARSIZE(claims->json));
+	memcpy(copy, claims->json, VARSIZE(claims->json));
+	PG_RETURN_JSONB_P(copy);
+}
+
+/*
+ * claim(VARIADIC path text[]) returns text: what #>> says of jwt()
+ */
+Datum
+jwt_auth_claim(PG_FUNCTION_ARGS)
+{
+	LOCAL_FCINFO(extract, 2);
+	ClaimSet   *claims = current_claims();
+	Datum		result;
+
+	if (claims == NULL)
+		PG_RETURN_NULL();
+	InitFunctionCallInfoData(*extract, NULL, 2, InvalidOid, NULL, NULL);
+	extract->args[0].value = JsonbPGetDatum(claims->json);
+	extract->args[0].isnull = false;
+	extract->args[1].value = PG_GETARG_DATUM(0);
+	extract->args[1].isnull = false;
+	result = jsonb_extract_path_text(extract);
+	fcinfo->isnull = extract->isnull;
+	return result;
+}
+
+/* Defines the two guarded settings; called once, when the library is loaded. */
+void
+session_init(void)
+{
+	const int	flags = GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE;
+
+	DefineCustomStringVariable(CLAIMS_SETTING, "The verified claims; set by auth.authenticate() alone.", NULL,
+							   &claims_text, "", PGC_USERSET, flags,
+							   check_claims, assign_claims, NULL);
+	DefineCustomBoolVariable(DENIED_SETTING, "Whether the last authentication failed.", NULL,
+							 &claims_denied, false, PGC_SUSET, flags,
+							 check_denied, NULL, NULL);
+}

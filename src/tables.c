@@ -1,0 +1,156 @@
+/*
+ * tables.c
+ *	  The extension's own tables, read beneath the ACL.
+ *
+ * Owns two promises.  What it reads is the newest committed state (and what
+ * this transaction did itself), at any isolation level, in parallel workers
+ * and on a standby: a revocation counts from its commit on, whatever snapshot
+ * the caller's transaction has.  And whoever watches a table hears of every
+ * change before the next statement: the tables carry a trigger that turns a
+ * change of rows into a relcache invalidation.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "tables.h"
+
+#define AUTH_SCHEMA		"auth"
+#define MAX_COLUMNS		16
+
+PG_FUNCTION_INFO_V1(jwt_auth_changed);
+
+static const char *const table_names[AUTH_TABLES] = {
+	[TABLE_USERS] = "users",
+	[TABLE_REFRESH_TOKENS] = "refresh_tokens",
+	[TABLE_CLIENTS] = "clients",
+	[TABLE_KEYS] = "keys",
+};
+
+static Oid	relids[AUTH_TABLES];
+static bool *watchers[AUTH_TABLES];
+
+static Relation
+open_table(AuthTable table)
+{
+	if (!OidIsValid(relids[table]))
+	{
+		Oid			schema = get_namespace_oid(AUTH_SCHEMA, true);
+
+		if (OidIsValid(schema))
+			relids[table] = get_relname_relid(table_names[table], schema);
+		if (!OidIsValid(relids[table]))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("extension \"jwt_auth\" is not installed in this database")));
+	}
+	return table_open(relids[table], AccessShareLock);
+}
+
+/*
+ * Begins a walk over all rows.  A NULL snapshot means a catalog snapshot:
+ * taken now, registered, and allowed in parallel workers.
+ */
+void
+tables_scan_begin(TableScan *scan, AuthTable table)
+{
+	AcceptInvalidationMessages();
+	scan->rel = open_table(table);
+	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, NULL, 0, NULL);
+}
+
+/* The next row, valid until the next call; false at the end. */
+bool
+tables_scan_next(TableScan *scan, Datum *values, bool *nulls)
+{
+	HeapTuple	tuple = systable_getnext(scan->scan);
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	heap_deform_tuple(tuple, RelationGetDescr(scan->rel), values, nulls);
+	return true;
+}
+
+void
+tables_scan_end(TableScan *scan)
+{
+	systable_endscan(scan->scan);
+	table_close(scan->rel, AccessShareLock);
+}
+
+/*
+ * Fetches the row with this primary key, whose columns are the table's first
+ * and of type uuid (text in clients).  The values point into palloc'd memory.
+ */
+bool
+tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls)
+{
+	ScanKeyData scankeys[2];
+	TableScan	scan;
+	HeapTuple	tuple;
+
+	AcceptInvalidationMessages();
+	scan.rel = open_table(table);
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
+					table == TABLE_CLIENTS ? F_TEXTEQ : F_UUID_EQ, keys[i]);
+	scan.scan = systable_beginscan(scan.rel, RelationGetPrimaryKeyIndex(scan.rel), true,
+								   NULL, nkeys, scankeys);
+	tuple = systable_getnext(scan.scan);
+	if (HeapTupleIsValid(tuple))
+		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(scan.rel), values, nulls);
+	tables_scan_end(&scan);
+	return HeapTupleIsValid(tuple);
+}
+
+/* From now on, *valid becomes false whenever the table's rows change. */
+void
+tables_watch(AuthTable table, bool *valid)
+{
+	watchers[table] = valid;
+}
+
+static void
+on_relcache_invalidation(Datum arg, Oid relid)
+{
+	for (int i = 0; i < AUTH_TABLES; i++)
+		if (relid == InvalidOid || relid == relids[i])
+		{
+			relids[i] = InvalidOid;
+			if (watchers[i] != NULL)
+				*watchers[i] = false;
+		}
+}
+
+/*
+ * _changed() returns trigger
+ *
+ * Tells every backend at commit, and standbys, that the table has changed.
+ */
+Datum
+jwt_auth_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger")));
+	CacheInvalidateRelcache(trigger->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Called once, when the library is loaded. */
+void
+tables_init(void)
+{
+	CacheRegisterRelcacheCallback(on_relcache_invalidation, (Datum) 0);
+}

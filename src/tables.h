@@ -1,0 +1,70 @@
+/*
+ * tables.h
+ *	  The extension's own tables, read beneath the ACL.
+ */
+#ifndef JWT_AUTH_TABLES_H
+#define JWT_AUTH_TABLES_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup.h"
+#include "utils/relcache.h"
+
+typedef enum AuthTable
+{
+	TABLE_USERS,
+	TABLE_REFRESH_TOKENS,
+	TABLE_CLIENTS,
+	TABLE_KEYS,
+	AUTH_TABLES,
+} AuthTable;
+
+/* Columns that C reads, in the order of the install script, from zero. */
+enum
+{
+	USERS_IS_ACTIVE = 5,
+	USERS_NATTS = 12,
+
+	SESSIONS_EXPIRES_AT = 8,
+	SESSIONS_SESSION_EXPIRES_AT = 9,
+	SESSIONS_REVOKED_AT = 10,
+	SESSIONS_NATTS = 16,
+
+	CLIENTS_CLIENT_ID = 0,
+	CLIENTS_AUDIENCE = 1,
+	CLIENTS_ACCESS_TOKEN_LIFETIME = 2,
+	CLIENTS_REFRESH_TOKEN_LIFETIME = 3,
+	CLIENTS_SESSION_LIFETIME = 4,
+	CLIENTS_REFRESH_TOKENS = 5,
+	CLIENTS_NATTS = 9,
+
+	KEYS_KID = 0,
+	KEYS_PURPOSE = 1,
+	KEYS_ALGORITHM = 2,
+	KEYS_PUBLIC_JWK = 3,
+	KEYS_WRAPPED_KEY = 4,
+	KEYS_CREATED_AT = 5,
+	KEYS_ACTIVATES_AT = 6,
+	KEYS_SUPERSEDED_AT = 7,
+	KEYS_REVOKED_AT = 8,
+	KEYS_LONGEST_LIFETIME = 9,
+	KEYS_NATTS = 10,
+};
+
+/* A walk over a table as it is committed now. */
+typedef struct TableScan
+{
+	Relation	rel;
+	SysScanDesc scan;
+} TableScan;
+
+extern void tables_scan_begin(TableScan *scan, AuthTable table);
+extern bool tables_scan_next(TableScan *scan, Datum *values, bool *nulls);
+extern void tables_scan_end(TableScan *scan);
+extern bool tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
+
+extern void tables_watch(AuthTable table, bool *valid);
+extern void tables_init(void);
+
+#endif							/* JWT_AUTH_TABLES_H */

@@ -1,0 +1,446 @@
+/*
+ * token.c
+ *	  SQL functions on tokens with a key in hand: jwt_sign, jwt_verify,
+ *	  jwt_try_verify, jwt_decode.  Pure: they read no table.
+ *
+ * The key decides the algorithm, never the token (RFC 8725 section 3.1): a
+ * text key is a secret or PEM by what the caller's algorithms want, a JWK says
+ * itself what it is.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "guc.h"
+#include "jwkset.h"
+#include "jwt.h"
+
+#define MAX_LEEWAY	USECS_PER_DAY
+
+PG_FUNCTION_INFO_V1(jwt_sign);
+PG_FUNCTION_INFO_V1(jwt_sign_jwk);
+PG_FUNCTION_INFO_V1(jwt_verify);
+PG_FUNCTION_INFO_V1(jwt_verify_jwk);
+PG_FUNCTION_INFO_V1(jwt_try_verify);
+PG_FUNCTION_INFO_V1(jwt_try_verify_jwk);
+PG_FUNCTION_INFO_V1(jwt_decode);
+
+/* Positions of the arguments that both forms of jwt_verify share. */
+enum
+{
+	ARG_TOKEN,
+	ARG_KEY,
+	ARG_ALGORITHMS,
+	ARG_ISSUER,
+	ARG_AUDIENCE,
+	ARG_LEEWAY,
+	ARG_TYP,
+	ARG_REQUIRED,
+	ARG_AT_TIME,
+};
+
+/* The caller's demands, beyond the key. */
+typedef struct VerifyArgs
+{
+	AlgSet		algorithms;		/* 0: what the JWK says */
+	ClaimRules	rules;
+	const char *typ;			/* NULL: any */
+} VerifyArgs;
+
+static void
+raise_argument(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg_internal("%s", message),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+static const JoseAlg *
+find_algorithm(const char *name)
+{
+	const JoseAlg *alg = alg_find(name, strlen(name));
+
+	if (alg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("algorithm is not supported"),
+				 errhint("Names are exact, such as HS256, RS256, ES256 and EdDSA; \"none\" does not exist.")));
+	return alg;
+}
+
+/* The elements of a text[] argument, none of which may be NULL. */
+static int
+text_array(FunctionCallInfo fcinfo, int arg, const char ***out)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	*out = palloc(sizeof(char *) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			raise_argument("array must not contain NULL", NULL);
+		(*out)[i] = TextDatumGetCString(elements[i]);
+	}
+	return n;
+}
+
+static AlgSet
+algorithms_argument(FunctionCallInfo fcinfo)
+{
+	const char **names;
+	AlgSet		set = 0;
+	int			n = text_array(fcinfo, ARG_ALGORITHMS, &names);
+
+	if (n == 0)
+		raise_argument("list of algorithms must not be empty", NULL);
+	for (int i = 0; i < n; i++)
+		set |= ALG_BIT(find_algorithm(names[i]));
+	return set;
+}
+
+/* Microseconds of the leeway; months have no fixed length. */
+static int64
+leeway_argument(FunctionCallInfo fcinfo)
+{
+	Interval   *leeway;
+	int64		usec;
+
+	if (PG_ARGISNULL(ARG_LEEWAY))
+		raise_argument("leeway must not be NULL", NULL);
+	leeway = PG_GETARG_INTERVAL_P(ARG_LEEWAY);
+	if (leeway->month != 0 || leeway->day < 0 || leeway->day > 1 ||
+		leeway->time < 0 || leeway->time > MAX_LEEWAY)
+		raise_argument("leeway must be between zero and one day", NULL);
+	usec = leeway->time + leeway->day * USECS_PER_DAY;
+	if (usec > MAX_LEEWAY)
+		raise_argument("leeway must be between zero and one day", NULL);
+	return usec;
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+static int64
+at_time_argument(FunctionCallInfo fcinfo)
+{
+	TimestampTz at_time = PG_ARGISNULL(ARG_AT_TIME) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(ARG_AT_TIME);
+
+	if (TIMESTAMP_NOT_FINITE(at_time))
+		raise_argument("time to verify at must be finite", NULL);
+	return unix_usec(at_time);
+}
+
+static void
+verify_arguments(FunctionCallInfo fcinfo, VerifyArgs *args)
+{
+	memset(args, 0, sizeof(*args));
+	if (PG_ARGISNULL(ARG_KEY))
+		raise_argument("key must not be NULL", NULL);
+	if (!PG_ARGISNULL(ARG_ALGORITHMS))
+		args->algorithms = algorithms_argument(fcinfo);
+	args->typ = text_argument(fcinfo, ARG_TYP);
+	args->rules.issuer = text_argument(fcinfo, ARG_ISSUER);
+	args->rules.audience = text_argument(fcinfo, ARG_AUDIENCE);
+	args->rules.leeway = leeway_argument(fcinfo);
+	args->rules.now = at_time_argument(fcinfo);
+	if (!PG_ARGISNULL(ARG_REQUIRED))
+		args->rules.nrequired = text_array(fcinfo, ARG_REQUIRED, &args->rules.required);
+}
+
+/* A secret, PEM private or PEM public key from text, as the algorithms want. */
+static JoseKey *
+text_key(text *key_text, bool secret, bool private)
+{
+	const char *bytes = VARDATA_ANY(key_text);
+	size_t		len = VARSIZE_ANY_EXHDR(key_text);
+	JoseKey    *key;
+	JoseStatus	status;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (bytes[i] == '{')
+			raise_argument("key looks like a JWK but was given as text",
+						   "Cast it: '…'::jsonb.");
+		if (!isspace((unsigned char) bytes[i]))
+			break;
+	}
+	if (secret)
+	{
+		char	   *utf8 = pg_server_to_any(bytes, len, PG_UTF8);
+
+		if (jwk_looks_like_pem(bytes, len))
+			raise_argument("a public or private key cannot be used as a shared secret",
+						   "Name the key's own algorithm, such as RS256.");
+		status = jwk_from_secret((unsigned char *) utf8, utf8 == bytes ? len : strlen(utf8), &key);
+	}
+	else if (private)
+		status = jwk_from_private_pem(bytes, len, &key);
+	else
+		status = jwk_from_public_pem(bytes, len, &key);
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	return jwt_own_key(key);
+}
+
+/* The key of the text form; its kind follows from the caller's algorithms. */
+static JoseKey *
+verification_key(text *key_text, AlgSet algorithms)
+{
+	AlgSet		hmac = 0;
+	JoseKey    *key;
+
+	for (size_t i = 0; alg_at(i) != NULL; i++)
+		if (alg_at(i)->family == JOSE_HMAC)
+			hmac |= ALG_BIT(alg_at(i));
+	if ((algorithms & hmac) != 0 && (algorithms & ~hmac) != 0)
+		raise_argument("algorithms mix shared secrets and key pairs", NULL);
+
+	key = text_key(key_text, (algorithms & hmac) != 0, false);
+	for (size_t i = 0; alg_at(i) != NULL; i++)
+		if ((algorithms & ALG_BIT(alg_at(i))) != 0)
+		{
+			JoseStatus	status = jwk_check_alg(key, alg_at(i));
+
+			if (status == JOSE_WEAK_KEY)
+				jose_raise_key(status);
+		}
+	return key;
+}
+
+/* What is left once the key is known: algorithm, signature, type, claims. */
+static JoseStatus
+verify_with_key(Jwt *jwt, JoseKey *key, AlgSet algorithms, const VerifyArgs *args)
+{
+	JoseStatus	status;
+
+	if ((algorithms & ALG_BIT(jwt->alg)) == 0)
+		return JOSE_ALGORITHM_NOT_ALLOWED;
+	status = jwt_verify_signature(jwt, key);
+	if (status == JOSE_WEAK_KEY)
+		jose_raise_key(status);
+	if (status == JOSE_OK && args->typ != NULL && !jwt_has_typ(jwt, args->typ))
+		status = JOSE_WRONG_TOKEN_TYPE;
+	if (status == JOSE_OK)
+		status = claims_check(&jwt->payload, &args->rules);
+	return status;
+}
+
+/* jwt_verify with a secret or PEM, up to the answer. */
+static JoseStatus
+verify_text(FunctionCallInfo fcinfo, Jwt *jwt)
+{
+	VerifyArgs	args;
+	JoseKey    *key;
+	JoseStatus	status;
+
+	verify_arguments(fcinfo, &args);
+	if (args.algorithms == 0)
+		raise_argument("list of algorithms must not be NULL", NULL);
+	key = verification_key(PG_GETARG_TEXT_PP(ARG_KEY), args.algorithms);
+	if (PG_ARGISNULL(ARG_TOKEN))
+		return JOSE_MALFORMED;
+	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
+	if (status != JOSE_OK)
+		return status;
+	return verify_with_key(jwt, key, args.algorithms, &args);
+}
+
+/* jwt_verify with a JWK or JWK Set, up to the answer. */
+static JoseStatus
+verify_jwk(FunctionCallInfo fcinfo, Jwt *jwt)
+{
+	VerifyArgs	args;
+	AlgSet		algorithms;
+	Jwk			jwk;
+	JoseStatus	status;
+
+	verify_arguments(fcinfo, &args);
+	if (PG_ARGISNULL(ARG_TOKEN))
+		return JOSE_MALFORMED;
+	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
+	if (status != JOSE_OK)
+		return status;
+
+	status = jwkset_read(PG_GETARG_JSONB_P(ARG_KEY), jwt->kid, &jwk);
+	if (status == JOSE_UNKNOWN_KID)
+		return status;
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	if (!jwk.may_verify)
+		return JOSE_KEY_MISMATCH;
+	if (jwk.alg != NULL && jwk.alg != jwt->alg)
+		return JOSE_KEY_MISMATCH;
+
+	algorithms = args.algorithms;
+	if (algorithms == 0 && jwkset_default_alg(&jwk) != NULL)
+		algorithms = ALG_BIT(jwkset_default_alg(&jwk));
+	return verify_with_key(jwt, jwk.key, algorithms, &args);
+}
+
+static Datum
+payload_or_error(JoseStatus status, const Jwt *jwt)
+{
+	if (status != JOSE_OK)
+		jose_raise_token(status);
+	PG_RETURN_JSONB_P(jwt->payload.json);
+}
+
+/* (valid, error, header, payload) */
+static Datum
+try_result(FunctionCallInfo fcinfo, JoseStatus status, const Jwt *jwt)
+{
+	TupleDesc	tupdesc;
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false, true, true, true};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = BoolGetDatum(status == JOSE_OK);
+	if (status == JOSE_OK)
+	{
+		values[2] = JsonbPGetDatum(jwt->header.json);
+		values[3] = JsonbPGetDatum(jwt->payload.json);
+		nulls[2] = nulls[3] = false;
+	}
+	else
+	{
+		values[1] = CStringGetTextDatum(jose_reason(status));
+		nulls[1] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/*
+ * jwt_sign(payload jsonb, key text, algorithm text, header jsonb) returns text
+ */
+Datum
+jwt_sign(PG_FUNCTION_ARGS)
+{
+	const JoseAlg *alg;
+	JoseKey    *key;
+
+	for (int i = 0; i < 4; i++)
+		if (PG_ARGISNULL(i))
+			raise_argument("payload, key, algorithm and header must not be NULL", NULL);
+	alg = find_algorithm(text_argument(fcinfo, 2));
+	key = text_key(PG_GETARG_TEXT_PP(1), alg->family == JOSE_HMAC, true);
+	PG_RETURN_TEXT_P(jwt_compose(alg, key, NULL, PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(0)));
+}
+
+/*
+ * jwt_sign(payload jsonb, key jsonb, algorithm text, header jsonb) returns text
+ */
+Datum
+jwt_sign_jwk(PG_FUNCTION_ARGS)
+{
+	const JoseAlg *alg;
+	Jwk			jwk;
+	JoseStatus	status;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		raise_argument("payload, key and header must not be NULL", NULL);
+	status = jwkset_read(PG_GETARG_JSONB_P(1), NULL, &jwk);
+	if (status != JOSE_OK)
+		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
+	alg = PG_ARGISNULL(2) ? jwkset_default_alg(&jwk) : find_algorithm(text_argument(fcinfo, 2));
+	if (alg == NULL || !jwk.may_sign || (jwk.alg != NULL && jwk.alg != alg))
+		jose_raise_key(JOSE_KEY_MISMATCH);
+	PG_RETURN_TEXT_P(jwt_compose(alg, jwk.key, jwk.kid, PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(0)));
+}
+
+/*
+ * jwt_verify(token text, key text, algorithms text[], issuer text,
+ *			  audience text, leeway interval, typ text, required text[],
+ *			  at_time timestamptz) returns jsonb
+ */
+Datum
+jwt_verify(PG_FUNCTION_ARGS)
+{
+	Jwt			jwt;
+	JoseStatus	status = verify_text(fcinfo, &jwt);
+
+	return payload_or_error(status, &jwt);
+}
+
+/*
+ * jwt_verify(token text, key jsonb, …) returns jsonb
+ */
+Datum
+jwt_verify_jwk(PG_FUNCTION_ARGS)
+{
+	Jwt			jwt;
+	JoseStatus	status = verify_jwk(fcinfo, &jwt);
+
+	return payload_or_error(status, &jwt);
+}
+
+/*
+ * jwt_try_verify(token text, key text, …)
+ *		returns (valid boolean, error text, header jsonb, payload jsonb)
+ */
+Datum
+jwt_try_verify(PG_FUNCTION_ARGS)
+{
+	Jwt			jwt;
+	JoseStatus	status = verify_text(fcinfo, &jwt);
+
+	return try_result(fcinfo, status, &jwt);
+}
+
+/*
+ * jwt_try_verify(token text, key jsonb, …)
+ */
+Datum
+jwt_try_verify_jwk(PG_FUNCTION_ARGS)
+{
+	Jwt			jwt;
+	JoseStatus	status = verify_jwk(fcinfo, &jwt);
+
+	return try_result(fcinfo, status, &jwt);
+}
+
+/*
+ * jwt_decode(token text) returns (header jsonb, payload jsonb, signature bytea)
+ *
+ * Verifies nothing.
+ */
+Datum
+jwt_decode(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	bytea	   *signature;
+	Jwt			jwt;
+	JoseStatus	status = jwt_split(PG_GETARG_DATUM(0), &jwt);
+
+	if (status == JOSE_OK)
+		status = claims_parse(jwt.parts.payload, jwt.parts.payload_len, &jwt.payload);
+	if (status != JOSE_OK)
+		jose_raise_token(status);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	signature = palloc(VARHDRSZ + jwt.parts.signature_len);
+	SET_VARSIZE(signature, VARHDRSZ + jwt.parts.signature_len);
+	memcpy(VARDATA(signature), jwt.parts.signature, jwt.parts.signature_len);
+	values[0] = JsonbPGetDatum(jwt.header.json);
+	values[1] = JsonbPGetDatum(jwt.payload.json);
+	values[2] = PointerGetDatum(signature);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
