@@ -1,0 +1,1030 @@
+\echo Use "CREATE EXTENSION jwt_auth" to load this file. \quit
+
+-- From here on, a name that is not qualified is PostgreSQL's own.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+-- Whoever owns the schema, or may create in it, could shadow or drop what the
+-- rest of this script trusts.
+DO $$
+DECLARE
+	schema_oid oid := 'auth'::regnamespace;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+				   WHERE n.oid = schema_oid AND (r.rolsuper OR r.rolname = current_user)) THEN
+		RAISE EXCEPTION 'schema "auth" belongs to another role'
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = 'Drop the schema, or change its owner, after looking at what is in it.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a
+			   WHERE n.oid = schema_oid AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner) THEN
+		RAISE EXCEPTION 'other roles may create objects in schema "auth"'
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = 'Revoke CREATE on the schema first.';
+	END IF;
+	IF EXISTS (SELECT FROM pg_depend d
+			   WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = schema_oid
+				 AND d.classid <> 'pg_extension'::regclass) THEN
+		RAISE EXCEPTION 'schema "auth" is not empty'
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+END
+$$;
+
+-- Policies of every role name functions in it.
+GRANT USAGE ON SCHEMA auth TO PUBLIC;
+
+--
+-- Tables.  Nobody but the owner reads them; C reads some columns by their
+-- number (src/tables.h).
+--
+
+CREATE TABLE auth.users (
+	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+	email text,
+	username text CHECK (strpos(username, '@') = 0),
+	password_hash text,
+	role name NOT NULL DEFAULT 'authenticated',
+	is_active boolean NOT NULL DEFAULT true,
+	email_confirmed_at timestamptz,
+	user_metadata jsonb NOT NULL DEFAULT '{}',
+	app_metadata jsonb NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	last_login_at timestamptz
+);
+CREATE UNIQUE INDEX users_email_key ON auth.users (lower(email COLLATE "C"));
+CREATE UNIQUE INDEX users_username_key ON auth.users (lower(username COLLATE "C"));
+
+-- One row for each session; it changes in place, so pages keep room for that.
+CREATE TABLE auth.refresh_tokens (
+	user_id uuid REFERENCES auth.users (id) ON DELETE CASCADE,
+	session_id uuid DEFAULT gen_random_uuid(),
+	client_id text COLLATE "C" NOT NULL,
+	generation bigint NOT NULL DEFAULT 1,
+	jti uuid NOT NULL DEFAULT gen_random_uuid(),
+	previous_jti uuid,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	rotated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	session_expires_at timestamptz,
+	revoked_at timestamptz,
+	revoke_reason text,
+	name text,
+	amr text[],
+	ip inet,
+	user_agent text,
+	PRIMARY KEY (user_id, session_id)
+) WITH (fillfactor = 70);
+
+-- A NULL falls back to the setting of the same name.
+CREATE TABLE auth.clients (
+	client_id text COLLATE "C" PRIMARY KEY,
+	audience text,
+	access_token_lifetime interval CHECK (access_token_lifetime > '0'),
+	refresh_token_lifetime interval CHECK (refresh_token_lifetime > '0'),
+	session_lifetime interval CHECK (session_lifetime > '0'),
+	refresh_tokens boolean NOT NULL DEFAULT true,
+	cookies boolean,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- A key signs from activates_at (NULL: never) until superseded_at.  The two
+-- exclusions are what keeps two keys of a purpose from signing at once.
+CREATE TABLE auth.keys (
+	kid text COLLATE "C" PRIMARY KEY,
+	purpose text NOT NULL CHECK (purpose IN ('access', 'refresh')),
+	algorithm text NOT NULL,
+	public_jwk jsonb,
+	wrapped_key bytea,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	activates_at timestamptz,
+	superseded_at timestamptz,
+	revoked_at timestamptz,
+	longest_lifetime interval NOT NULL,
+	CHECK (public_jwk IS NOT NULL OR wrapped_key IS NOT NULL),
+	CONSTRAINT keys_one_active_access EXCLUDE USING gist (tstzrange(activates_at, superseded_at) WITH &&)
+		WHERE (purpose = 'access' AND activates_at IS NOT NULL AND revoked_at IS NULL),
+	CONSTRAINT keys_one_active_refresh EXCLUDE USING gist (tstzrange(activates_at, superseded_at) WITH &&)
+		WHERE (purpose = 'refresh' AND activates_at IS NOT NULL AND revoked_at IS NULL)
+);
+
+-- No reference to users: what happened stays when a user goes.
+CREATE TABLE auth.audit_log (
+	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	event text NOT NULL,
+	user_id uuid,
+	actor_id uuid,
+	session_id uuid,
+	client_id text,
+	ip inet,
+	user_agent text,
+	details jsonb
+);
+CREATE INDEX audit_log_at ON auth.audit_log (at);
+CREATE INDEX audit_log_user ON auth.audit_log (user_id, at);
+
+SELECT pg_extension_config_dump('auth.users', '');
+SELECT pg_extension_config_dump('auth.refresh_tokens', '');
+SELECT pg_extension_config_dump('auth.clients', '');
+SELECT pg_extension_config_dump('auth.keys', '');
+SELECT pg_extension_config_dump('auth.audit_log', '');
+
+--
+-- Tokens with a key in hand
+--
+
+CREATE FUNCTION auth.jwt_sign(payload jsonb, key text, algorithm text DEFAULT 'HS256', header jsonb DEFAULT '{}')
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_sign';
+COMMENT ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) IS
+'Signs a payload into a compact JWT (RFC 7519) with a shared secret or a PEM private key';
+
+CREATE FUNCTION auth.jwt_sign(payload jsonb, key jsonb, algorithm text DEFAULT NULL, header jsonb DEFAULT '{}')
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_sign_jwk';
+COMMENT ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) IS
+'Signs a payload into a compact JWT (RFC 7519) with a private JWK (RFC 7517)';
+
+CREATE FUNCTION auth.jwt_verify(token text, key text, algorithms text[] DEFAULT '{HS256}',
+	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
+	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_verify';
+COMMENT ON FUNCTION auth.jwt_verify(text, text, text[], text, text, interval, text, text[], timestamptz) IS
+'Verifies a JWT with a shared secret, PEM public key or certificate: its payload, or error 28000 with the reason in DETAIL';
+
+CREATE FUNCTION auth.jwt_verify(token text, key jsonb, algorithms text[] DEFAULT NULL,
+	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
+	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL)
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_verify_jwk';
+COMMENT ON FUNCTION auth.jwt_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) IS
+'Verifies a JWT with a JWK or JWK Set: its payload, or error 28000 with the reason in DETAIL';
+
+CREATE FUNCTION auth.jwt_try_verify(token text, key text, algorithms text[] DEFAULT '{HS256}',
+	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
+	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL,
+	OUT valid boolean, OUT error text, OUT header jsonb, OUT payload jsonb)
+LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_try_verify';
+COMMENT ON FUNCTION auth.jwt_try_verify(text, text, text[], text, text, interval, text, text[], timestamptz) IS
+'As jwt_verify, but raises for no token: whether it is valid, or else the reason';
+
+CREATE FUNCTION auth.jwt_try_verify(token text, key jsonb, algorithms text[] DEFAULT NULL,
+	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
+	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL,
+	OUT valid boolean, OUT error text, OUT header jsonb, OUT payload jsonb)
+LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_try_verify_jwk';
+COMMENT ON FUNCTION auth.jwt_try_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) IS
+'As jwt_verify, but raises for no token: whether it is valid, or else the reason';
+
+CREATE FUNCTION auth.jwt_decode(token text, OUT header jsonb, OUT payload jsonb, OUT signature bytea)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_decode';
+COMMENT ON FUNCTION auth.jwt_decode(text) IS
+'Takes a JWT apart WITHOUT verifying it: for looking at, never for trusting';
+
+--
+-- Tokens with the key ring
+--
+
+CREATE FUNCTION auth.jwt_sign(payload jsonb)
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jwt_sign_ring';
+COMMENT ON FUNCTION auth.jwt_sign(jsonb) IS
+'Signs a payload with the active access key; adds iss, iat, exp and jti where it has none';
+
+CREATE FUNCTION auth.jwt_verify(token text)
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_verify_ring';
+COMMENT ON FUNCTION auth.jwt_verify(text) IS
+'Verifies a JWT against the key ring; whether its session is live is for authenticate()';
+
+CREATE FUNCTION auth._changed()
+RETURNS trigger LANGUAGE c
+AS 'MODULE_PATHNAME', 'jwt_auth_changed';
+COMMENT ON FUNCTION auth._changed() IS
+'Internal: tells every backend and standby that the table has changed';
+
+-- ALWAYS: rows that logical replication applies count as well.
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.keys
+	FOR EACH ROW EXECUTE FUNCTION auth._changed();
+CREATE TRIGGER truncated AFTER TRUNCATE ON auth.keys
+	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
+ALTER TABLE auth.keys ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
+
+CREATE FUNCTION auth._generate_key(algorithm text, purpose text,
+	OUT kid text, OUT public_jwk jsonb, OUT wrapped_key bytea)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_generate_key';
+COMMENT ON FUNCTION auth._generate_key(text, text) IS
+'Internal: a fresh key, its private half wrapped under the master key';
+
+CREATE FUNCTION auth._ensure_key(purpose text)
+RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jwt_auth_ensure_key';
+COMMENT ON FUNCTION auth._ensure_key(text) IS
+'Internal: the kid of the key that signs, created where there is none';
+
+CREATE FUNCTION auth._setting(name text)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_setting';
+COMMENT ON FUNCTION auth._setting(text) IS
+'Internal: a setting of ours, read with the library loaded, so that no user can have put it there';
+
+CREATE FUNCTION auth.create_key(algorithm text DEFAULT 'ES256', purpose text DEFAULT 'access',
+	activate_in interval DEFAULT '10 s')
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new_key record;
+	starts_at timestamptz;
+BEGIN
+	IF algorithm IS NULL OR purpose IS NULL THEN
+		RAISE EXCEPTION 'algorithm and purpose must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF activate_in IS NULL OR activate_in < '0' OR activate_in > '1 year' THEN
+		RAISE EXCEPTION 'activate_in must be between zero and one year'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	new_key := auth._generate_key(create_key.algorithm, create_key.purpose);
+
+	-- The first key of a purpose signs at once: no verifier can have another.
+	starts_at := clock_timestamp();
+	IF EXISTS (SELECT FROM auth.keys k
+			   WHERE k.purpose = create_key.purpose AND k.revoked_at IS NULL
+				 AND k.activates_at <= starts_at AND (k.superseded_at IS NULL OR k.superseded_at > starts_at)) THEN
+		starts_at := starts_at + activate_in;
+	END IF;
+	UPDATE auth.keys k SET superseded_at = greatest(k.activates_at, starts_at)
+	WHERE k.purpose = create_key.purpose AND k.revoked_at IS NULL
+	  AND k.activates_at IS NOT NULL AND (k.superseded_at IS NULL OR k.superseded_at > starts_at);
+	INSERT INTO auth.keys (kid, purpose, algorithm, public_jwk, wrapped_key, activates_at, longest_lifetime)
+	VALUES (new_key.kid, create_key.purpose, create_key.algorithm, new_key.public_jwk, new_key.wrapped_key,
+			starts_at, auth._setting(create_key.purpose || '_token_lifetime')::interval);
+
+	PERFORM auth._audit('key_created', details => jsonb_build_object('kid', new_key.kid,
+		'purpose', create_key.purpose, 'algorithm', create_key.algorithm));
+	PERFORM pg_notify('pgrst', 'reload config');
+	RETURN new_key.kid;
+END
+$$;
+COMMENT ON FUNCTION auth.create_key(text, text, interval) IS
+'Creates a signing key and returns its kid: published at once, signing after activate_in (the first of a purpose at once)';
+
+CREATE FUNCTION auth.jwks()
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT jsonb_build_object('keys', coalesce(jsonb_agg(k.public_jwk ORDER BY k.created_at DESC, k.kid), '[]'))
+FROM auth.keys k
+WHERE k.purpose = 'access' AND k.public_jwk IS NOT NULL AND k.revoked_at IS NULL
+  AND (k.superseded_at IS NULL
+	   OR k.superseded_at + k.longest_lifetime + auth._setting('leeway')::interval > clock_timestamp())
+$$;
+COMMENT ON FUNCTION auth.jwks() IS
+'The public keys that access tokens verify with, as a JWK Set (RFC 7517 section 5)';
+
+--
+-- Verified claims
+--
+
+CREATE FUNCTION auth.authenticate(token text, is_local boolean DEFAULT true)
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_authenticate';
+COMMENT ON FUNCTION auth.authenticate(text, boolean) IS
+'Verifies an access token, its session and its user, and fixes its claims for this transaction (for the session where not is_local); error 28000 with the reason otherwise';
+
+CREATE FUNCTION auth.deauthenticate()
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_deauthenticate';
+COMMENT ON FUNCTION auth.deauthenticate() IS
+'Clears the verified claims';
+
+CREATE FUNCTION auth.uid()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_uid';
+COMMENT ON FUNCTION auth.uid() IS
+'The id of the verified user; NULL where nobody is signed in';
+
+CREATE FUNCTION auth.user_id()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_user_id';
+COMMENT ON FUNCTION auth.user_id() IS
+'The verified subject (RFC 7519 section 4.1.2) as it stands in the token';
+
+CREATE FUNCTION auth.jwt()
+RETURNS jsonb LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwt';
+COMMENT ON FUNCTION auth.jwt() IS
+'All verified claims; NULL where nobody is signed in';
+
+CREATE FUNCTION auth.claim(VARIADIC path text[])
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_claim';
+COMMENT ON FUNCTION auth.claim(text[]) IS
+'The verified claim at this path as text, such as claim(''app_metadata'', ''tenant'')';
+
+CREATE FUNCTION auth.role()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_role';
+COMMENT ON FUNCTION auth.role() IS
+'The database role that the verified token names';
+
+CREATE FUNCTION auth.email()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_email';
+COMMENT ON FUNCTION auth.email() IS
+'The email address in the verified token';
+
+CREATE FUNCTION auth.session_id()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_session_id';
+COMMENT ON FUNCTION auth.session_id() IS
+'The session of the verified token';
+
+CREATE FUNCTION auth.pre_request()
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_pre_request';
+COMMENT ON FUNCTION auth.pre_request() IS
+'For PostgREST''s db-pre-request: authenticates the bearer token of the request, or answers 401';
+
+CREATE FUNCTION auth.pre_config()
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT set_config('pgrst.jwt_secret', auth.jwks()::text, true)
+$$;
+COMMENT ON FUNCTION auth.pre_config() IS
+'For PostgREST''s db-pre-config: hands it the key ring''s public keys';
+
+--
+-- Answers.  An outcome of authentication is returned, never raised: an error
+-- would roll back the revocation or audit row that it must leave behind.
+--
+
+CREATE FUNCTION auth._respond(status int, header text DEFAULT NULL, value text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	headers jsonb;
+BEGIN
+	PERFORM set_config('response.status', coalesce(status::text, ''), true);
+	IF header IS NOT NULL THEN
+		headers := coalesce(nullif(current_setting('response.headers', true), ''), '[]')::jsonb;
+		PERFORM set_config('response.headers',
+						   (headers || jsonb_build_array(jsonb_build_object(header, value)))::text, true);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._respond(int, text, text) IS
+'Internal: the HTTP status that PostgREST answers with (NULL: its own), and one more header';
+
+CREATE FUNCTION auth._error(status int, error text, error_code text, description text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF status = 401 THEN
+		PERFORM auth._respond(status, 'WWW-Authenticate', 'Bearer');
+	ELSE
+		PERFORM auth._respond(status);
+	END IF;
+	RETURN jsonb_build_object('error', error, 'error_code', error_code, 'error_description', description);
+END
+$$;
+COMMENT ON FUNCTION auth._error(int, text, text, text) IS
+'Internal: an error object (RFC 6749 section 5.2) and its HTTP status';
+
+CREATE FUNCTION auth._user_json(u auth.users)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT jsonb_build_object('id', u.id, 'email', u.email, 'email_confirmed_at', u.email_confirmed_at,
+	'username', u.username, 'role', u.role, 'is_active', u.is_active,
+	'user_metadata', u.user_metadata, 'app_metadata', u.app_metadata,
+	'created_at', u.created_at, 'last_login_at', u.last_login_at)
+$$;
+COMMENT ON FUNCTION auth._user_json(auth.users) IS
+'Internal: what a person may see of their own row';
+
+CREATE FUNCTION auth._user_agent()
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT left(nullif(current_setting('request.headers', true), '')::jsonb ->> 'user-agent', 500)
+$$;
+COMMENT ON FUNCTION auth._user_agent() IS
+'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
+
+CREATE FUNCTION auth._audit(event text, user_id uuid DEFAULT NULL, session_id uuid DEFAULT NULL,
+	client_id text DEFAULT NULL, details jsonb DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wanted text := auth._setting('audit');
+BEGIN
+	IF wanted = 'none'
+	   OR wanted = 'failures' AND event NOT IN ('login_failed', 'refresh_reused', 'refresh_revoked',
+												'refresh_expired', 'refresh_unknown', 'refresh_inactive')
+	   OR wanted <> 'all' AND event = 'refresh_rotated' THEN
+		RETURN;
+	END IF;
+	INSERT INTO auth.audit_log (event, user_id, actor_id, session_id, client_id, ip, user_agent, details)
+	VALUES (event, user_id, auth.uid(), session_id, client_id, inet_client_addr(), auth._user_agent(), details);
+END
+$$;
+COMMENT ON FUNCTION auth._audit(text, uuid, uuid, text, jsonb) IS
+'Internal: one row in the audit log, as far as jwt_auth.audit wants it';
+
+--
+-- Accounts and sessions
+--
+
+CREATE FUNCTION auth._client_policy(client_id text, OUT audience text, OUT access_token_lifetime interval,
+	OUT refresh_token_lifetime interval, OUT session_lifetime interval, OUT refresh_tokens boolean)
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_client_policy';
+COMMENT ON FUNCTION auth._client_policy(text) IS
+'Internal: the token policy of a client, settings filled in; NULL for an unknown one';
+
+CREATE FUNCTION auth._hash_password(password text)
+RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_hash_password';
+COMMENT ON FUNCTION auth._hash_password(text) IS
+'Internal: the bcrypt hash of a password, at jwt_auth.bcrypt_cost';
+
+CREATE FUNCTION auth._verify_password(password text, hash text)
+RETURNS boolean LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_verify_password';
+COMMENT ON FUNCTION auth._verify_password(text, text) IS
+'Internal: whether the password has this hash; works as long where the hash is NULL';
+
+CREATE FUNCTION auth._sign_refresh_token(user_id uuid, session_id uuid, client_id text,
+	generation bigint, jti uuid, expires_at timestamptz)
+RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_sign_refresh_token';
+COMMENT ON FUNCTION auth._sign_refresh_token(uuid, uuid, text, bigint, uuid, timestamptz) IS
+'Internal: the refresh token of a session as it stands';
+
+CREATE FUNCTION auth._flush_commit()
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_flush_commit';
+COMMENT ON FUNCTION auth._flush_commit() IS
+'Internal: this commit reaches the disk before it is answered, whatever synchronous_commit says';
+
+CREATE FUNCTION auth._access_token(u auth.users, s auth.refresh_tokens, OUT token text, OUT expires_in bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	policy record := auth._client_policy(s.client_id);
+	issued_at timestamptz := date_trunc('second', clock_timestamp());
+	expires_at timestamptz := least(issued_at + policy.access_token_lifetime, s.session_expires_at);
+	payload jsonb;
+BEGIN
+	payload := jsonb_strip_nulls(jsonb_build_object(
+		'sub', u.id, 'aud', policy.audience, 'type', 'access',
+		'iat', extract(epoch FROM issued_at)::bigint, 'exp', extract(epoch FROM expires_at)::bigint,
+		'role', u.role, 'email', u.email,
+		'email_verified', CASE WHEN u.email IS NOT NULL THEN u.email_confirmed_at IS NOT NULL END,
+		'sid', s.session_id, 'client_id', s.client_id,
+		'auth_time', floor(extract(epoch FROM s.created_at))::bigint, 'amr', s.amr));
+	IF u.app_metadata <> '{}' THEN
+		payload := payload || jsonb_build_object('app_metadata', u.app_metadata);
+	END IF;
+	token := auth.jwt_sign(payload);
+	expires_in := extract(epoch FROM expires_at - issued_at);
+END
+$$;
+COMMENT ON FUNCTION auth._access_token(auth.users, auth.refresh_tokens) IS
+'Internal: an access token for this user and session';
+
+CREATE FUNCTION auth._token_response(u auth.users, s auth.refresh_tokens, refresh_token text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	access record := auth._access_token(u, s);
+	response jsonb;
+BEGIN
+	response := jsonb_build_object('access_token', access.token, 'token_type', 'bearer',
+		'expires_in', access.expires_in, 'user', auth._user_json(u));
+	IF refresh_token IS NOT NULL THEN
+		response := response || jsonb_build_object('refresh_token', refresh_token);
+	END IF;
+	PERFORM auth._respond(NULL, 'Cache-Control', 'no-store');
+	RETURN response;
+END
+$$;
+COMMENT ON FUNCTION auth._token_response(auth.users, auth.refresh_tokens, text) IS
+'Internal: a token response (RFC 6749 section 5.1)';
+
+CREATE FUNCTION auth._open_session(u auth.users, client_id text, amr text[])
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	policy record := auth._client_policy(client_id);
+	now_s timestamptz := date_trunc('second', clock_timestamp());
+	s auth.refresh_tokens;
+	first_token text;
+BEGIN
+	INSERT INTO auth.refresh_tokens (user_id, client_id, expires_at, session_expires_at, amr, ip, user_agent)
+	VALUES (u.id, _open_session.client_id,
+			least(now_s + policy.refresh_token_lifetime, now_s + policy.session_lifetime),
+			now_s + policy.session_lifetime, _open_session.amr, inet_client_addr(), auth._user_agent())
+	RETURNING * INTO s;
+	IF policy.refresh_tokens THEN
+		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at);
+	END IF;
+	PERFORM auth._flush_commit();
+	PERFORM auth._audit('login', u.id, s.session_id, s.client_id);
+	RETURN auth._token_response(u, s, first_token);
+END
+$$;
+COMMENT ON FUNCTION auth._open_session(auth.users, text, text[]) IS
+'Internal: a new session and its tokens; the caller has just updated the user''s row';
+
+CREATE FUNCTION auth._end_session(user_id uuid, session_id uuid, reason text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE auth.refresh_tokens s SET revoked_at = clock_timestamp(), revoke_reason = reason
+	WHERE s.user_id = _end_session.user_id AND s.session_id = _end_session.session_id AND s.revoked_at IS NULL;
+	PERFORM auth._flush_commit();
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION auth._end_session(uuid, uuid, text) IS
+'Internal: ends one session';
+
+CREATE FUNCTION auth._end_sessions(user_id uuid, but uuid, reason text)
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ended int;
+BEGIN
+	-- A login updates this row first, so none slips in between.
+	PERFORM FROM auth.users u WHERE u.id = _end_sessions.user_id FOR NO KEY UPDATE;
+	UPDATE auth.refresh_tokens s SET revoked_at = clock_timestamp(), revoke_reason = reason
+	WHERE s.user_id = _end_sessions.user_id AND s.session_id IS DISTINCT FROM but AND s.revoked_at IS NULL;
+	GET DIAGNOSTICS ended = ROW_COUNT;
+	PERFORM auth._flush_commit();
+	RETURN ended;
+END
+$$;
+COMMENT ON FUNCTION auth._end_sessions(uuid, uuid, text) IS
+'Internal: ends all sessions of a user but one, or all where that is NULL';
+
+CREATE FUNCTION auth._registration_problem(email text, password text, username text, user_metadata jsonb)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF email IS NULL OR email !~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' OR octet_length(email) > 254 THEN
+		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', 'email must be an address of at most 254 bytes');
+	END IF;
+	IF username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64 THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed',
+						   'username must have 1 to 64 bytes, no @, and no blanks around it');
+	END IF;
+	IF jsonb_typeof(user_metadata) <> 'object' OR NOT auth._fits(user_metadata, 16384) THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed',
+						   'user_metadata must be a JSON object of at most 16 kB');
+	END IF;
+	IF password IS NULL OR char_length(password) < auth._setting('password_min_length')::int THEN
+		RETURN auth._error(400, 'invalid_request', 'weak_password',
+						   'password must have at least ' || auth._setting('password_min_length') || ' characters');
+	END IF;
+	IF octet_length(password) > 72 THEN
+		RETURN auth._error(400, 'invalid_request', 'weak_password', 'password must have at most 72 bytes');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._registration_problem(text, text, text, jsonb) IS
+'Internal: what is wrong with the form of a new account, or NULL';
+
+CREATE FUNCTION auth._fits(value jsonb, max_bytes int)
+RETURNS boolean LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_fits';
+COMMENT ON FUNCTION auth._fits(jsonb, int) IS
+'Internal: whether the JSON prints in so many bytes; a short 1e131071 does not';
+
+CREATE FUNCTION auth._unavailable()
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT pg_is_in_recovery() THEN
+		RETURN NULL;
+	END IF;
+	PERFORM auth._respond(503, 'Retry-After', '10');
+	RETURN auth._error(503, 'temporarily_unavailable', 'read_only_replica', 'this server is a read-only replica');
+END
+$$;
+COMMENT ON FUNCTION auth._unavailable() IS
+'Internal: the answer of a standby, or NULL on a primary';
+
+CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	metadata jsonb := coalesce(user_metadata, '{}');
+	problem jsonb := coalesce(auth._unavailable(), auth._registration_problem(email, password, username, metadata));
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	INSERT INTO auth.users (email, username, password_hash, role, user_metadata)
+	VALUES (register.email, register.username, auth._hash_password(register.password),
+			auth._setting('default_role'), metadata)
+	ON CONFLICT DO NOTHING
+	RETURNING * INTO u;
+	IF NOT FOUND THEN
+		IF EXISTS (SELECT FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(register.email COLLATE "C")) THEN
+			RETURN auth._error(409, 'invalid_request', 'email_exists', 'an account with this email already exists');
+		END IF;
+		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
+	END IF;
+	PERFORM auth._audit('registered', u.id);
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+END
+$$;
+COMMENT ON FUNCTION auth.register(text, text, text, jsonb) IS
+'Creates an account: the user, or an error object';
+
+CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
+	client_id text DEFAULT 'default')
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable();
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF (email IS NULL) = (username IS NULL) OR password IS NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed', 'email or username, and password, must be given');
+	END IF;
+	IF auth._client_policy(client_id) IS NULL THEN
+		RETURN auth._error(400, 'invalid_client', 'invalid_client', 'unknown client');
+	END IF;
+
+	SELECT * INTO u FROM auth.users x
+	WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
+	   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
+	IF auth._verify_password(password, u.password_hash) THEN
+		IF NOT u.is_active THEN
+			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
+			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+		END IF;
+		-- Only if the password is still the one just verified: whoever changes
+		-- it has either seen this session, or is seen here.
+		UPDATE auth.users x SET last_login_at = clock_timestamp()
+		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
+		RETURNING * INTO u;
+		IF FOUND THEN
+			RETURN auth._open_session(u, client_id, '{pwd}');
+		END IF;
+	END IF;
+	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
+	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
+END
+$$;
+COMMENT ON FUNCTION auth.login(text, text, text, text) IS
+'Signs a person in by email or username: a token response, or an error object';
+
+CREATE FUNCTION auth.rotate_refresh_token(refresh_token text, OUT status text, OUT user_id uuid,
+	OUT session_id uuid, OUT client_id text, OUT refresh_token text, OUT expires_at timestamptz)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'rotate_refresh_token';
+COMMENT ON FUNCTION auth.rotate_refresh_token(text) IS
+'Uses a refresh token up and returns its successor; status says what the token was';
+
+CREATE FUNCTION auth.refresh(refresh_token text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable();
+	rotation record;
+	u auth.users;
+	s auth.refresh_tokens;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF refresh_token IS NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed', 'refresh_token must be given');
+	END IF;
+	rotation := auth.rotate_refresh_token(refresh_token);
+	CASE rotation.status
+		WHEN 'rotated', 'reissued' THEN
+			SELECT * INTO STRICT u FROM auth.users x WHERE x.id = rotation.user_id;
+			SELECT * INTO STRICT s FROM auth.refresh_tokens x
+			WHERE x.user_id = rotation.user_id AND x.session_id = rotation.session_id;
+			RETURN auth._token_response(u, s, rotation.refresh_token);
+		WHEN 'invalid' THEN
+			RETURN auth._error(401, 'invalid_grant', 'bad_refresh_token', 'refresh token is not valid');
+		WHEN 'unknown' THEN
+			RETURN auth._error(403, 'invalid_grant', 'refresh_token_not_found', 'refresh token is not known');
+		WHEN 'expired' THEN
+			RETURN auth._error(403, 'invalid_grant', 'session_expired', 'session has expired');
+		WHEN 'revoked' THEN
+			RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
+		WHEN 'reused' THEN
+			RETURN auth._error(403, 'invalid_grant', 'refresh_token_already_used',
+							   'refresh token was used before; the session has been ended');
+		WHEN 'inactive' THEN
+			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION auth.refresh(text) IS
+'Exchanges a refresh token for new tokens: a token response, or an error object';
+
+CREATE FUNCTION auth._require_uid()
+RETURNS uuid LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF auth.uid() IS NULL THEN
+		RAISE EXCEPTION 'nobody is signed in'
+			USING ERRCODE = 'invalid_authorization_specification', HINT = 'Call auth.authenticate() first.';
+	END IF;
+	RETURN auth.uid();
+END
+$$;
+COMMENT ON FUNCTION auth._require_uid() IS
+'Internal: the verified user, or error 28000';
+
+CREATE FUNCTION auth.logout(scope text DEFAULT 'all')
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	ended int;
+BEGIN
+	CASE scope
+		WHEN 'session' THEN
+			ended := auth._end_session(signed_in, auth.session_id(), 'logout')::int;
+		WHEN 'others' THEN
+			ended := auth._end_sessions(signed_in, auth.session_id(), 'logout');
+		WHEN 'all' THEN
+			ended := auth._end_sessions(signed_in, NULL, 'logout');
+		ELSE
+			RAISE EXCEPTION 'scope must be "session", "others" or "all"'
+				USING ERRCODE = 'invalid_parameter_value';
+	END CASE;
+	PERFORM auth._audit('logout', signed_in, auth.session_id(), NULL,
+						jsonb_build_object('scope', scope, 'sessions', ended));
+	PERFORM auth._respond(NULL);
+	RETURN ended;
+END
+$$;
+COMMENT ON FUNCTION auth.logout(text) IS
+'Ends this session, the other ones or all of the verified user; returns how many';
+
+CREATE FUNCTION auth.me()
+RETURNS jsonb LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	u auth.users;
+BEGIN
+	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in;
+	IF NOT FOUND THEN
+		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	RETURN auth._user_json(u);
+END
+$$;
+COMMENT ON FUNCTION auth.me() IS
+'The verified user''s own account';
+
+CREATE FUNCTION auth.set_active(user_id uuid, active boolean)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF active IS NULL THEN
+		RAISE EXCEPTION 'active must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	UPDATE auth.users u SET is_active = active, updated_at = clock_timestamp() WHERE u.id = set_active.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
+	END IF;
+	IF NOT active THEN
+		PERFORM auth._end_sessions(set_active.user_id, NULL, 'user_inactive');
+	END IF;
+	PERFORM auth._audit(CASE WHEN active THEN 'user_enabled' ELSE 'user_disabled' END, set_active.user_id);
+END
+$$;
+COMMENT ON FUNCTION auth.set_active(uuid, boolean) IS
+'Disables an account and ends its sessions, or enables it again';
+
+--
+-- Running it
+--
+
+CREATE FUNCTION auth._bundle(bundle text)
+RETURNS SETOF regprocedure LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT b.function::regprocedure
+FROM (VALUES
+	('client', 'auth.register(text, text, text, jsonb)'),
+	('client', 'auth.login(text, text, text, text)'),
+	('client', 'auth.rotate_refresh_token(text)'),
+	('client', 'auth.refresh(text)'),
+	('admin', 'auth.set_active(uuid, boolean)'),
+	('keys', 'auth.jwt_sign(jsonb)'),
+	('keys', 'auth.create_key(text, text, interval)'),
+	('authenticator', 'auth.pre_config()'),
+	('owner', 'auth.create_api(name, name, name, name, text)'),
+	('owner', 'auth.grant_access(name, text)'),
+	('owner', 'auth.revoke_access(name, text)'),
+	-- what these three call
+	('owner', 'auth._bundle(text)'),
+	('owner', 'auth._change_access(text, name, text)'),
+	('owner', 'auth._api_role(name, text)'),
+	('owner', 'auth._api_schema(name)'),
+	('owner', 'auth._api_function(name, text, text, text, text, text, text, text)'),
+	('owner', 'auth._client_policy(text)'),
+	('owner', 'auth._ensure_key(text)')
+) AS b (bundle, function)
+WHERE b.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
+$$;
+COMMENT ON FUNCTION auth._bundle(text) IS
+'Internal: the functions of a bundle of grants';
+
+-- These three are SECURITY INVOKER: they do what their caller may do, so that
+-- nothing here grants, or creates roles, in the name of somebody else.
+
+CREATE FUNCTION auth._change_access(command text, grantee name, bundle text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	pattern text := CASE command WHEN 'grant' THEN 'GRANT %s ON %s TO %I' ELSE 'REVOKE %s ON %s FROM %I' END;
+	suffix text := '';
+	function regprocedure;
+BEGIN
+	IF grantee IS NULL OR NOT EXISTS (SELECT FROM auth._bundle(bundle)) THEN
+		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "authenticator" or "owner"'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF bundle = 'owner' THEN
+		-- REFERENCES, or an application's foreign key to users fails.
+		EXECUTE format(pattern, 'REFERENCES (id)', 'auth.users', grantee);
+		-- An owner runs create_api, and so hands functions on.
+		suffix := CASE command WHEN 'grant' THEN ' WITH GRANT OPTION' ELSE ' CASCADE' END;
+	END IF;
+	FOR function IN SELECT * FROM auth._bundle(bundle) LOOP
+		EXECUTE format(pattern, 'EXECUTE', 'FUNCTION ' || function, grantee) || suffix;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION auth._change_access(text, name, text) IS
+'Internal: grants or revokes the functions of a bundle';
+
+CREATE FUNCTION auth.grant_access(grantee name, bundle text)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT auth._change_access('grant', grantee, bundle) $$;
+COMMENT ON FUNCTION auth.grant_access(name, text) IS
+'Lets a role call the functions of a bundle: client, admin, keys, authenticator or owner';
+
+CREATE FUNCTION auth.revoke_access(grantee name, bundle text)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT auth._change_access('revoke', grantee, bundle) $$;
+COMMENT ON FUNCTION auth.revoke_access(name, text) IS
+'Takes back what grant_access gave';
+
+CREATE FUNCTION auth._api_role(role name, attributes text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role) THEN
+		EXECUTE format('CREATE ROLE %I %s', role, attributes);
+	ELSIF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role AND (r.rolsuper OR r.rolbypassrls)) THEN
+		RAISE EXCEPTION 'role "%" passes every policy and cannot serve requests', role
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._api_role(name, text) IS
+'Internal: makes a role where it is missing';
+
+CREATE FUNCTION auth._api_schema(schema_name name)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = schema_name) THEN
+		EXECUTE format('CREATE SCHEMA %I', schema_name);
+	ELSIF NOT EXISTS (SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+					  WHERE n.nspname = schema_name AND (r.rolsuper OR r.rolname = current_user)) THEN
+		RAISE EXCEPTION 'schema "%" belongs to another role', schema_name
+			USING ERRCODE = 'insufficient_privilege';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._api_schema(name) IS
+'Internal: makes a schema where it is missing';
+
+CREATE FUNCTION auth._api_function(schema_name name, function_name text, types text, parameters text,
+	returns_and_options text, body text, description text, callers text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signature text := format('%I.%I(%s)', schema_name, function_name, types);
+BEGIN
+	-- CREATE OR REPLACE keeps the owner, who could change it again.
+	IF EXISTS (SELECT FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
+			   WHERE p.oid = to_regprocedure(signature) AND r.rolname <> current_user) THEN
+		RAISE EXCEPTION 'function % belongs to another role', signature
+			USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE sql SET search_path = pg_catalog, pg_temp AS %L',
+				   schema_name, function_name, parameters, returns_and_options, body);
+	EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, description);
+	EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
+	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', signature, callers);
+END
+$$;
+COMMENT ON FUNCTION auth._api_function(name, text, text, text, text, text, text, text) IS
+'Internal: makes one endpoint, or brings it up to date';
+
+CREATE FUNCTION auth.create_api(schema_name name DEFAULT 'api', anon name DEFAULT 'anon',
+	authenticated name DEFAULT 'authenticated', authenticator name DEFAULT 'authenticator',
+	client_id text DEFAULT 'default')
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	anyone text := format('%I, %I', anon, authenticated);
+	person text := format('%I', authenticated);
+BEGIN
+	IF auth._client_policy(client_id) IS NULL THEN
+		RAISE EXCEPTION 'unknown client' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM auth._api_role(anon, 'NOLOGIN'), auth._api_role(authenticated, 'NOLOGIN'),
+			auth._api_role(authenticator, 'LOGIN NOINHERIT'), auth._api_schema(schema_name);
+	EXECUTE format('GRANT %s TO %I', anyone, authenticator);
+	EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', schema_name, anyone);
+	PERFORM auth.grant_access(authenticator, 'authenticator');
+	PERFORM auth._ensure_key('access');
+
+	-- The client is fixed here: a caller cannot choose another one's policy.
+	PERFORM auth._api_function(schema_name, 'register', 'text, text, text, jsonb',
+		'email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT ''{}''',
+		'jsonb SECURITY DEFINER', 'SELECT auth.register(email, password, username, user_metadata)',
+		'Create an account', anyone);
+	PERFORM auth._api_function(schema_name, 'login', 'text, text, text',
+		'email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL',
+		'jsonb SECURITY DEFINER', format('SELECT auth.login(email, password, username, %L)', client_id),
+		'Sign in: an access token and a refresh token', anyone);
+	PERFORM auth._api_function(schema_name, 'refresh', 'text', 'refresh_token text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.refresh(refresh_token)',
+		'Exchange a refresh token for new tokens', anyone);
+	PERFORM auth._api_function(schema_name, 'logout', 'text', 'scope text DEFAULT ''all''',
+		'int', 'SELECT auth.logout(scope)',
+		'End this session, the other ones or all', person);
+	PERFORM auth._api_function(schema_name, 'me', '', '',
+		'jsonb STABLE', 'SELECT auth.me()',
+		'The account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'jwks', '', '',
+		'jsonb STABLE', 'SELECT auth.jwks()',
+		'The public keys that access tokens verify with', anyone);
+
+	RETURN format(E'# postgrest.conf; db-uri names the database and the role %s\n'
+				  'db-schemas = "%s"\ndb-anon-role = "%s"\n'
+				  'db-pre-config = "auth.pre_config"\ndb-pre-request = "auth.pre_request"\n',
+				  authenticator, schema_name, anon);
+END
+$$;
+COMMENT ON FUNCTION auth.create_api(name, name, name, name, text) IS
+'Makes schema, roles and endpoints for PostgREST, or brings them up to date; returns the lines for postgrest.conf';
+
+--
+-- Privileges.  Nothing is PUBLIC's but what is named here.
+--
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
+-- Pure: whoever has the key may use it.
+GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_verify(text, text, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_try_verify(text, text, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_try_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt_decode(text) TO PUBLIC;
+-- A token proves itself, and public keys are public.
+GRANT EXECUTE ON FUNCTION auth.jwt_verify(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwks() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.authenticate(text, boolean) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.deauthenticate() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.pre_request() TO PUBLIC;
+-- Policies of every role read these; they tell of the caller's own token.
+GRANT EXECUTE ON FUNCTION auth.uid() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.user_id() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwt() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.claim(text[]) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.role() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.email() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.session_id() TO PUBLIC;
+-- They act on the verified user alone.
+GRANT EXECUTE ON FUNCTION auth.logout(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.me() TO PUBLIC;
