@@ -369,13 +369,12 @@ CREATE FUNCTION auth._respond(status int, header text DEFAULT NULL, value text D
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	headers jsonb;
+	headers jsonb := coalesce(nullif(current_setting('response.headers', true), ''), '[]');
+	more jsonb := CASE WHEN header IS NOT NULL THEN jsonb_build_array(jsonb_build_object(header, value)) END;
 BEGIN
 	PERFORM set_config('response.status', coalesce(status::text, ''), true);
-	IF header IS NOT NULL THEN
-		headers := coalesce(nullif(current_setting('response.headers', true), ''), '[]')::jsonb;
-		PERFORM set_config('response.headers',
-						   (headers || jsonb_build_array(jsonb_build_object(header, value)))::text, true);
+	IF NOT headers @> more THEN
+		PERFORM set_config('response.headers', (headers || more)::text, true);
 	END IF;
 END
 $$;
@@ -607,26 +606,30 @@ AS 'MODULE_PATHNAME', 'jwt_auth_fits';
 COMMENT ON FUNCTION auth._fits(jsonb, int) IS
 'Internal: whether the JSON prints in so many bytes; a short 1e131071 does not';
 
-CREATE FUNCTION auth._unavailable()
+CREATE FUNCTION auth._unavailable(function text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT pg_is_in_recovery() THEN
-		RETURN NULL;
+	IF pg_is_in_recovery() THEN
+		PERFORM auth._respond(503, 'Retry-After', '10');
+		RETURN auth._error(503, 'temporarily_unavailable', 'read_only_replica', 'this server is a read-only replica');
 	END IF;
-	PERFORM auth._respond(503, 'Retry-After', '10');
-	RETURN auth._error(503, 'temporarily_unavailable', 'read_only_replica', 'this server is a read-only replica');
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE EXCEPTION 'cannot execute %() in a read-only transaction', function
+			USING ERRCODE = 'read_only_sql_transaction';
+	END IF;
+	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION auth._unavailable() IS
-'Internal: the answer of a standby, or NULL on a primary';
+COMMENT ON FUNCTION auth._unavailable(text) IS
+'Internal: before any work, the answer of a standby, an error in a read-only transaction, or NULL';
 
 CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	metadata jsonb := coalesce(user_metadata, '{}');
-	problem jsonb := coalesce(auth._unavailable(), auth._registration_problem(email, password, username, metadata));
+	problem jsonb := coalesce(auth._unavailable('auth.register'), auth._registration_problem(email, password, username, metadata));
 	u auth.users;
 BEGIN
 	IF problem IS NOT NULL THEN
@@ -656,7 +659,7 @@ CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, 
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	problem jsonb := auth._unavailable();
+	problem jsonb := auth._unavailable('auth.login');
 	u auth.users;
 BEGIN
 	IF problem IS NOT NULL THEN
@@ -704,7 +707,7 @@ CREATE FUNCTION auth.refresh(refresh_token text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	problem jsonb := auth._unavailable();
+	problem jsonb := auth._unavailable('auth.refresh');
 	rotation record;
 	u auth.users;
 	s auth.refresh_tokens;
