@@ -67,8 +67,8 @@ core-test: test/core/core_test
 
 # Against a throw-away server, with what is missing installed first
 test:
-	test/run
+	@test/run
 
 # KEEP=1 leaves it running
 demo:
-	test/demo
+	@test/demo

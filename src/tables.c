@@ -24,7 +24,6 @@
 #include "tables.h"
 
 #define AUTH_SCHEMA		"auth"
-#define MAX_COLUMNS		16
 
 PG_FUNCTION_INFO_V1(jwt_auth_changed);
 
@@ -33,6 +32,14 @@ static const char *const table_names[AUTH_TABLES] = {
 	[TABLE_REFRESH_TOKENS] = "refresh_tokens",
 	[TABLE_CLIENTS] = "clients",
 	[TABLE_KEYS] = "keys",
+};
+
+/* Columns that somebody has added stay unread. */
+static const int table_natts[AUTH_TABLES] = {
+	[TABLE_USERS] = USERS_NATTS,
+	[TABLE_REFRESH_TOKENS] = SESSIONS_NATTS,
+	[TABLE_CLIENTS] = CLIENTS_NATTS,
+	[TABLE_KEYS] = KEYS_NATTS,
 };
 
 static Oid	relids[AUTH_TABLES];
@@ -55,6 +62,13 @@ open_table(AuthTable table)
 	return table_open(relids[table], AccessShareLock);
 }
 
+static void
+read_columns(const TableScan *scan, HeapTuple tuple, Datum *values, bool *nulls)
+{
+	for (int i = 0; i < table_natts[scan->table]; i++)
+		values[i] = heap_getattr(tuple, i + 1, RelationGetDescr(scan->rel), &nulls[i]);
+}
+
 /*
  * Begins a walk over all rows.  A NULL snapshot means a catalog snapshot:
  * taken now, registered, and allowed in parallel workers.
@@ -63,6 +77,7 @@ void
 tables_scan_begin(TableScan *scan, AuthTable table)
 {
 	AcceptInvalidationMessages();
+	scan->table = table;
 	scan->rel = open_table(table);
 	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, NULL, 0, NULL);
 }
@@ -75,7 +90,7 @@ tables_scan_next(TableScan *scan, Datum *values, bool *nulls)
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	heap_deform_tuple(tuple, RelationGetDescr(scan->rel), values, nulls);
+	read_columns(scan, tuple, values, nulls);
 	return true;
 }
 
@@ -98,6 +113,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	HeapTuple	tuple;
 
 	AcceptInvalidationMessages();
+	scan.table = table;
 	scan.rel = open_table(table);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
@@ -106,7 +122,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 								   NULL, nkeys, scankeys);
 	tuple = systable_getnext(scan.scan);
 	if (HeapTupleIsValid(tuple))
-		heap_deform_tuple(heap_copytuple(tuple), RelationGetDescr(scan.rel), values, nulls);
+		read_columns(&scan, heap_copytuple(tuple), values, nulls);
 	tables_scan_end(&scan);
 	return HeapTupleIsValid(tuple);
 }

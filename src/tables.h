@@ -55,6 +55,7 @@ enum
 /* A walk over a table as it is committed now. */
 typedef struct TableScan
 {
+	AuthTable	table;
 	Relation	rel;
 	SysScanDesc scan;
 } TableScan;
