@@ -542,17 +542,20 @@ COMMENT ON FUNCTION auth._open_session(auth.users, text, text[]) IS
 'Internal: a new session and its tokens; the caller has just updated the user''s row';
 
 CREATE FUNCTION auth._end_session(user_id uuid, session_id uuid, reason text)
-RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	ended int;
 BEGIN
 	UPDATE auth.refresh_tokens s SET revoked_at = clock_timestamp(), revoke_reason = reason
 	WHERE s.user_id = _end_session.user_id AND s.session_id = _end_session.session_id AND s.revoked_at IS NULL;
+	GET DIAGNOSTICS ended = ROW_COUNT;
 	PERFORM auth._flush_commit();
-	RETURN FOUND;
+	RETURN ended;
 END
 $$;
 COMMENT ON FUNCTION auth._end_session(uuid, uuid, text) IS
-'Internal: ends one session';
+'Internal: ends one session; returns how many';
 
 CREATE FUNCTION auth._end_sessions(user_id uuid, but uuid, reason text)
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -767,7 +770,7 @@ DECLARE
 BEGIN
 	CASE scope
 		WHEN 'session' THEN
-			ended := auth._end_session(signed_in, auth.session_id(), 'logout')::int;
+			ended := auth._end_session(signed_in, auth.session_id(), 'logout');
 		WHEN 'others' THEN
 			ended := auth._end_sessions(signed_in, auth.session_id(), 'logout');
 		WHEN 'all' THEN

@@ -10,6 +10,21 @@
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18: pg_noreturn comes first, where pg_attribute_noreturn() came last */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 18: a deferrable primary key may be asked for too */
+#if PG_VERSION_NUM < 180000
+#define RelationGetPrimaryKeyIndex(rel, deferrable_ok) RelationGetPrimaryKeyIndex(rel)
+#endif
 
 /* 16: semantic actions of the JSON parser return a status */
 #if PG_VERSION_NUM >= 160000

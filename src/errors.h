@@ -7,11 +7,12 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "jose.h"
 
 extern const char *jose_reason(JoseStatus status);
 extern const char *jose_message(JoseStatus status);
-extern void jose_raise_token(JoseStatus status) pg_attribute_noreturn();
-extern void jose_raise_key(JoseStatus status) pg_attribute_noreturn();
+pg_noreturn extern void jose_raise_token(JoseStatus status);
+pg_noreturn extern void jose_raise_key(JoseStatus status);
 
 #endif							/* JWT_AUTH_ERRORS_H */

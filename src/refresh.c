@@ -287,7 +287,7 @@ within_grace(TimestampTz rotated_at)
 {
 	int64		distance = GetCurrentStatementStartTimestamp() - rotated_at;
 
-	return Abs(distance) < jwt_auth_refresh_reuse_grace * USECS_PER_SEC;
+	return llabs(distance) < jwt_auth_refresh_reuse_grace * USECS_PER_SEC;
 }
 
 /* What a genuine token is that did not rotate. */

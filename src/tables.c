@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "tables.h"
 
 #define AUTH_SCHEMA		"auth"
@@ -118,7 +119,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
 					table == TABLE_CLIENTS ? F_TEXTEQ : F_UUID_EQ, keys[i]);
-	scan.scan = systable_beginscan(scan.rel, RelationGetPrimaryKeyIndex(scan.rel), true,
+	scan.scan = systable_beginscan(scan.rel, RelationGetPrimaryKeyIndex(scan.rel, false), true,
 								   NULL, nkeys, scankeys);
 	tuple = systable_getnext(scan.scan);
 	if (HeapTupleIsValid(tuple))

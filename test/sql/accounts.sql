@@ -110,7 +110,7 @@ UPDATE auth.refresh_tokens SET revoked_at = now() WHERE session_id::text <> auth
 SELECT auth.login('ann@example.com', 'correct horse') IS NOT NULL AS second FROM generate_series(1, 2);
 BEGIN;
 SELECT auth.authenticate(:'access') IS NOT NULL AS signed_in;
-SELECT auth.logout('others'), auth.logout('session'), auth.logout('all');
+SELECT auth.logout('others'), auth.logout('session'), auth.logout('session') AS again, auth.logout('all');
 SELECT count(*) FILTER (WHERE revoked_at IS NULL) AS live FROM auth.refresh_tokens WHERE user_id = auth.uid();
 ROLLBACK;
 
