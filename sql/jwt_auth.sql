@@ -369,12 +369,14 @@ CREATE FUNCTION auth._respond(status int, header text DEFAULT NULL, value text D
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	headers jsonb := coalesce(nullif(current_setting('response.headers', true), ''), '[]');
-	more jsonb := CASE WHEN header IS NOT NULL THEN jsonb_build_array(jsonb_build_object(header, value)) END;
+	headers text := btrim(coalesce(current_setting('response.headers', true), ''), E' \t\r\n');
+	more text := CASE WHEN header IS NOT NULL THEN jsonb_build_object(header, value) END;
 BEGIN
 	PERFORM set_config('response.status', coalesce(status::text, ''), true);
-	IF NOT headers @> more THEN
-		PERFORM set_config('response.headers', (headers || more)::text, true);
+	-- As text: what somebody left there must not raise now.
+	IF header IS NOT NULL AND strpos(headers, more) = 0 THEN
+		PERFORM set_config('response.headers', CASE WHEN headers IN ('', '[]') THEN '[' ELSE rtrim(headers, ']') || ', ' END
+						   || more || ']', true);
 	END IF;
 END
 $$;
@@ -408,10 +410,8 @@ COMMENT ON FUNCTION auth._user_json(auth.users) IS
 'Internal: what a person may see of their own row';
 
 CREATE FUNCTION auth._user_agent()
-RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT left(nullif(current_setting('request.headers', true), '')::jsonb ->> 'user-agent', 500)
-$$;
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_user_agent';
 COMMENT ON FUNCTION auth._user_agent() IS
 'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
 
@@ -875,9 +875,9 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF bundle = 'owner' THEN
-		-- REFERENCES, or an application's foreign key to users fails.
-		EXECUTE format(pattern, 'REFERENCES (id)', 'auth.users', grantee);
-		-- An owner runs create_api, and so hands functions on.
+		-- An owner runs create_api, and so hands functions on.  No REFERENCES
+		-- on users: a foreign key casts as the owner of the table it points
+		-- to, so a type of one's own would run code as that.
 		suffix := CASE command WHEN 'grant' THEN ' WITH GRANT OPTION' ELSE ' CASCADE' END;
 	END IF;
 	FOR function IN SELECT * FROM auth._bundle(bundle) LOOP
@@ -919,12 +919,20 @@ CREATE FUNCTION auth._api_schema(schema_name name)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = schema_name) THEN
+	IF schema_name ~ '^(auth$|information_schema$|pg_)' THEN
+		RAISE EXCEPTION 'schema "%" is not for endpoints', schema_name
+			USING ERRCODE = 'invalid_parameter_value';
+	ELSIF NOT EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = schema_name) THEN
 		EXECUTE format('CREATE SCHEMA %I', schema_name);
 	ELSIF NOT EXISTS (SELECT FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
 					  WHERE n.nspname = schema_name AND (r.rolsuper OR r.rolname = current_user)) THEN
 		RAISE EXCEPTION 'schema "%" belongs to another role', schema_name
 			USING ERRCODE = 'insufficient_privilege';
+	ELSIF EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) a
+				  WHERE n.nspname = schema_name AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner) THEN
+		RAISE EXCEPTION 'other roles may create objects in schema "%"', schema_name
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = 'Revoke CREATE on the schema first.';
 	END IF;
 END
 $$;
@@ -1008,7 +1016,28 @@ COMMENT ON FUNCTION auth.create_api(name, name, name, name, text) IS
 -- Privileges.  Nothing is PUBLIC's but what is named here.
 --
 
+DO $$
+DECLARE
+	object record;
+BEGIN
+	-- Whatever default privileges the installing role has set up.
+	FOR object IN
+		SELECT 'TABLE ' || c.oid::regclass AS name, a.grantee
+		FROM pg_class c, aclexplode(c.relacl) a
+		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind = 'r' AND a.grantee <> c.relowner
+		UNION
+		SELECT 'FUNCTION ' || p.oid::regprocedure, a.grantee
+		FROM pg_proc p, aclexplode(p.proacl) a
+		WHERE p.pronamespace = 'auth'::regnamespace AND a.grantee <> p.proowner
+	LOOP
+		EXECUTE format('REVOKE ALL ON %s FROM %s', object.name,
+					   CASE object.grantee WHEN 0 THEN 'PUBLIC' ELSE object.grantee::regrole::text END);
+	END LOOP;
+END
+$$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
+-- A column of such a type, in anybody's table, would keep ours from changing.
+REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;

@@ -45,11 +45,11 @@ typedef struct ParseState
 	JoseStatus	status;
 } ParseState;
 
-/* Microseconds since 1970 of a PostgreSQL timestamp. */
+/* Microseconds since 1970 of a PostgreSQL timestamp, stopping at the top. */
 int64
 unix_usec(TimestampTz timestamp)
 {
-	return timestamp + UNIX_EPOCH_USEC;
+	return timestamp > PG_INT64_MAX - UNIX_EPOCH_USEC ? PG_INT64_MAX : timestamp + UNIX_EPOCH_USEC;
 }
 
 /*
@@ -93,7 +93,7 @@ number_fits_numeric(const char *number)
 	int64		int_digits = 0;
 	int64		frac_digits = 0;
 	int64		exponent = 0;
-	const char *p = number;
+	const char *p = number + (*number == '-');
 
 	for (; *p != '\0' && *p != '.' && *p != 'e' && *p != 'E'; p++)
 		int_digits++;
@@ -243,6 +243,22 @@ on_scalar(void *arg, char *token, JsonTokenType type)
 	JSON_ACTION_RETURN();
 }
 
+/* UTF-8 in another encoding, palloc'd; NULL where that lacks a character. */
+static char *
+convert_utf8(const unsigned char *bytes, size_t len, int encoding)
+{
+	size_t		room = len * MAX_CONVERSION_GROWTH + 1;
+	unsigned char *converted = palloc(room);
+	Oid			conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+
+	if (!OidIsValid(conversion) ||
+		pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
+									  unconstify(unsigned char *, bytes), len,
+									  converted, room, true) != (int) len)
+		return NULL;
+	return (char *) converted;
+}
+
 /* The bytes as text of the database, or NULL if they are no such. */
 static char *
 to_server_text(const unsigned char *bytes, size_t len, size_t *text_len)
@@ -258,20 +274,47 @@ to_server_text(const unsigned char *bytes, size_t len, size_t *text_len)
 		return pnstrdup((const char *) bytes, len);
 	}
 
-	text = palloc(len * MAX_CONVERSION_GROWTH + 1);
-	*text_len = 0;
-	{
-		Oid			conversion = FindDefaultConversionProc(PG_UTF8, encoding);
-
-		if (!OidIsValid(conversion) ||
-			pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
-										  unconstify(unsigned char *, bytes), len,
-										  (unsigned char *) text,
-										  len * MAX_CONVERSION_GROWTH + 1, true) != (int) len)
-			return NULL;
-	}
-	*text_len = strlen(text);
+	text = convert_utf8(bytes, len, encoding);
+	*text_len = text != NULL ? strlen(text) : 0;
 	return text;
+}
+
+/*
+ * Whether the database's encoding has every character that a \u escape names.
+ * Before PostgreSQL 16 the parser raises where it has not.
+ */
+static bool
+escapes_fit(const char *json, size_t len)
+{
+	int			encoding = GetDatabaseEncoding();
+	pg_wchar	first = 0;
+
+	if (encoding == PG_UTF8)
+		return true;
+	for (size_t i = 0; i + 1 < len; i++)
+	{
+		char		hex[5] = {0};
+		pg_wchar	c;
+		unsigned char utf8[MAX_UNICODE_EQUIVALENT_STRING + 1] = {0};
+
+		if (json[i] != '\\' || json[++i] != 'u' || len - i < 5)
+			continue;
+		memcpy(hex, json + i + 1, 4);
+		c = strtoul(hex, NULL, 16);
+		if (is_utf16_surrogate_first(c))
+		{
+			first = c;
+			continue;
+		}
+		if (is_utf16_surrogate_second(c))
+			c = surrogate_pair_to_codepoint(first, c);
+		if (c < 0x80)
+			continue;
+		unicode_to_utf8(c, utf8);
+		if (encoding == PG_SQL_ASCII || convert_utf8(utf8, pg_utf_mblen(utf8), encoding) == NULL)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -290,7 +333,7 @@ claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
 
 	memset(claims, 0, sizeof(*claims));
 	text = to_server_text(bytes, len, &text_len);
-	if (text == NULL || !depth_is_sane(text, text_len))
+	if (text == NULL || !depth_is_sane(text, text_len) || !escapes_fit(text, text_len))
 		return JOSE_BAD_JSON;
 
 	state.claims = claims;

@@ -155,8 +155,9 @@ choose_key(JsonbContainer *keys, const char *kid, JsonbContainer **chosen)
  * Reads a JWK, or from a JWK Set the key that kid names.
  *
  * kid is the token's and may be NULL.  The key is freed with the current
- * memory context.  JOSE_UNKNOWN_KID: no such key; other statuses: the document
- * or the key is no good.
+ * memory context.  JOSE_UNKNOWN_KID: no such key; JOSE_KEY_MISMATCH: the set
+ * has it, but it is none that verifies; other statuses: the document or the
+ * key is no good.
  */
 JoseStatus
 jwkset_read(Jsonb *document, const char *kid, Jwk *jwk)
@@ -182,7 +183,8 @@ jwkset_read(Jsonb *document, const char *kid, Jwk *jwk)
 	status = choose_key(keys->val.binary.data, kid, &chosen);
 	if (status != JOSE_OK)
 		return status;
-	return read_jwk(chosen, jwk);
+	/* a set may well hold keys for other uses (RFC 7517 section 5) */
+	return read_jwk(chosen, jwk) == JOSE_OK ? JOSE_OK : JOSE_KEY_MISMATCH;
 }
 
 /*
@@ -195,7 +197,7 @@ jwkset_default_alg(const Jwk *jwk)
 	const JoseAlg *alg = jwk->alg;
 
 	for (size_t i = 0; alg == NULL && alg_at(i) != NULL; i++)
-		if (jwk_check_alg(jwk->key, alg_at(i)) == JOSE_OK)
+		if (jwk_check_alg(jwk->key, alg_at(i)) != JOSE_KEY_MISMATCH)
 			alg = alg_at(i);
 	return alg;
 }

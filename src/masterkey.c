@@ -35,12 +35,14 @@
 #define TAG_LEN			16
 #define OVERHEAD		(1 + NONCE_LEN + TAG_LEN)
 
+/* Names the file as it is set: the full path is for the server's log alone. */
 static void
 raise_file_error(const char *path, const char *problem, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("master key file \"%s\" %s", path, problem),
+			 errmsg("master key file \"%s\" %s", jwt_auth_master_key_file, problem),
+			 errdetail_log("The file is \"%s\".", path),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 

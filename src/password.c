@@ -18,6 +18,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
@@ -35,7 +36,11 @@
 PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
 PG_FUNCTION_INFO_V1(jwt_auth_verify_password);
 
-/* Whether the function has this name, and these two types of argument. */
+/*
+ * Whether the function has this name and these two types of argument, and is
+ * in C.  Whoever owns pgcrypto, which need not be a superuser, can add another
+ * function of that name to it; but none in C.
+ */
 static bool
 is_function(Oid oid, const char *name, Oid first, Oid second)
 {
@@ -46,7 +51,8 @@ is_function(Oid oid, const char *name, Oid first, Oid second)
 	if (!HeapTupleIsValid(tuple))
 		return false;
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
-	same = strcmp(NameStr(proc->proname), name) == 0 && proc->pronargs == 2 &&
+	same = strcmp(NameStr(proc->proname), name) == 0 && proc->prolang == ClanguageId &&
+		proc->pronargs == 2 &&
 		proc->proargtypes.values[0] == first && proc->proargtypes.values[1] == second;
 	ReleaseSysCache(tuple);
 	return same;

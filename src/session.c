@@ -2,20 +2,23 @@
  * session.c
  *	  Verified claims: who is asking, for the rest of this transaction.
  *
- * The claims are the payload's own text in the setting jwt_auth.claims.  Its
- * check hook takes no value but from fix_claims(), so no SQL user can forge
- * one by SET, set_config, ALTER ROLE, a function's SET clause, PGOPTIONS, or a
- * placeholder set before the library is loaded; and PostgreSQL's own machinery
- * gives transaction scope, savepoints, DISCARD ALL and parallel workers.
+ * The claims are the payload's own text in the setting jwt_auth.claims, after
+ * a number that counts the sign-ins of this backend.  Its check hook takes no
+ * value but from fix_claims(), so no SQL user can forge one by SET, set_config,
+ * ALTER ROLE, a function's SET clause, PGOPTIONS, or a placeholder set before
+ * the library is loaded; and PostgreSQL's own machinery gives transaction
+ * scope, savepoints, DISCARD ALL and parallel workers.
  *
  * An authentication that fails leaves nobody signed in.  Its error would bring
- * back the setting of before, so it also sets jwt_auth.claims_denied, which is
- * given as an override: that is not undone by a rollback, yet still reaches
- * parallel workers.
+ * back the setting of before, so deny() notes in jwt_auth.claims_denied that
+ * claims up to the last number are void.  That is given as an override, which
+ * no rollback undoes, yet which still reaches parallel workers.
  *
  * These functions run as their caller; they read the tables beneath the ACL.
  */
 #include "postgres.h"
+
+#include <float.h>
 
 #include "access/parallel.h"
 #include "access/xact.h"
@@ -36,9 +39,12 @@
 #define CLAIMS_SETTING	"jwt_auth.claims"
 #define DENIED_SETTING	"jwt_auth.claims_denied"
 
+#define MAX_USER_AGENT	500		/* bytes */
+
 PG_FUNCTION_INFO_V1(jwt_auth_authenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
+PG_FUNCTION_INFO_V1(jwt_auth_user_agent);
 PG_FUNCTION_INFO_V1(jwt_auth_uid);
 PG_FUNCTION_INFO_V1(jwt_auth_user_id);
 PG_FUNCTION_INFO_V1(jwt_auth_jwt);
@@ -49,14 +55,18 @@ PG_FUNCTION_INFO_V1(jwt_auth_session_id);
 
 /* The two settings' own variables. */
 static char *claims_text;
-static bool claims_denied;
+static double claims_denied;	/* a counter; an int would wrap in a few weeks */
 
-/* True while fix_claims() or set_denied() is at work, and at no other time. */
+/* The number of the claims that were fixed last. */
+static double last_number;
+
+/* True while fix_claims() or deny() is at work, and at no other time. */
 static bool setting_is_ours;
 
 /* What claims_text says, parsed when it is first asked for. */
 static MemoryContext parsed_context;
 static bool parsed_valid;
+static double parsed_number;
 static ClaimSet parsed;
 static bool parsed_has_uid;
 static pg_uuid_t parsed_uid;
@@ -79,9 +89,9 @@ assign_claims(const char *newval, void *extra)
 }
 
 static bool
-check_denied(bool *newval, void **extra, GucSource source)
+check_denied(double *newval, void **extra, GucSource source)
 {
-	if (!*newval || source == PGC_S_DEFAULT || setting_is_ours || InitializingParallelWorker)
+	if (source == PGC_S_DEFAULT || setting_is_ours || InitializingParallelWorker)
 		return true;
 	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
 	GUC_check_errmsg("parameter \"%s\" cannot be set", DENIED_SETTING);
@@ -103,19 +113,20 @@ set_ours(const char *name, const char *value, GucContext context, GucSource sour
 	PG_END_TRY();
 }
 
-/* Sets the claims, or clears them with "". */
 static void
 fix_claims(const char *payload, bool is_local)
 {
-	set_ours(CLAIMS_SETTING, payload, PGC_USERSET, PGC_S_SESSION,
+	set_ours(CLAIMS_SETTING, psprintf("%.0f %s", last_number + 1, payload), PGC_USERSET, PGC_S_SESSION,
 			 is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
+	last_number++;
 }
 
+/* Nobody is signed in any more, whatever is rolled back from here on. */
 static void
-set_denied(bool denied)
+deny(void)
 {
-	if (claims_denied != denied)
-		set_ours(DENIED_SETTING, denied ? "on" : "off", PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
+	if (claims_denied < last_number)
+		set_ours(DENIED_SETTING, psprintf("%.0f", last_number), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
 }
 
 static void
@@ -123,6 +134,7 @@ parse_claims(void)
 {
 	MemoryContext caller;
 	JoseStatus	status;
+	char	   *payload;
 	char	   *utf8;
 
 	if (parsed_context == NULL)
@@ -130,7 +142,8 @@ parse_claims(void)
 											   ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(parsed_context);
 	caller = MemoryContextSwitchTo(parsed_context);
-	utf8 = pg_server_to_any(claims_text, strlen(claims_text), PG_UTF8);
+	parsed_number = strtod(claims_text, &payload);
+	utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
 	status = claims_parse((unsigned char *) utf8, strlen(utf8), &parsed);
 	MemoryContextSwitchTo(caller);
 	if (status != JOSE_OK)
@@ -146,11 +159,12 @@ parse_claims(void)
 static ClaimSet *
 current_claims(void)
 {
-	if (claims_denied || claims_text == NULL || claims_text[0] == '\0')
+	if (claims_text == NULL || claims_text[0] == '\0')
 		return NULL;
 	if (!parsed_valid)
 		parse_claims();
-	if (claims_expired(&parsed, unix_usec(GetCurrentStatementStartTimestamp()),
+	if (parsed_number <= claims_denied ||
+		claims_expired(&parsed, unix_usec(GetCurrentStatementStartTimestamp()),
 					   jwt_auth_leeway * USECS_PER_SEC))
 		return NULL;
 	return &parsed;
@@ -195,20 +209,32 @@ verify_access_token(Datum token, Jwt *jwt)
 	return status;
 }
 
-/* Verifies the token and signs its subject in, or leaves nobody signed in. */
+/*
+ * Verifies the token and signs its subject in, or leaves nobody signed in:
+ * also where it raises, as it does without the master key.
+ */
 static JoseStatus
 sign_in(NullableDatum token, bool is_local, Jwt *jwt)
 {
-	JoseStatus	status = JOSE_MALFORMED;
+	MemoryContext caller = CurrentMemoryContext;
+	volatile JoseStatus status = JOSE_MALFORMED;
 
-	set_denied(true);
-	if (!token.isnull)
-		status = verify_access_token(token.value, jwt);
-	if (status == JOSE_OK)
+	PG_TRY();
 	{
-		fix_claims(jwt->payload.text, is_local);
-		set_denied(false);
+		if (!token.isnull)
+			status = verify_access_token(token.value, jwt);
+		if (status == JOSE_OK)
+			fix_claims(jwt->payload.text, is_local);
 	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		deny();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (status != JOSE_OK)
+		deny();
 	return status;
 }
 
@@ -233,14 +259,11 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 /*
  * deauthenticate() returns void
  *
- * Clears the claims for the transaction, and for the session where that was
- * how they were fixed.
  */
 Datum
 jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
 {
-	fix_claims("", false);
-	set_denied(false);
+	deny();
 	PG_RETURN_VOID();
 }
 
@@ -258,22 +281,20 @@ bearer_token(const char *authorization)
 	return authorization;
 }
 
-/* The request's Authorization header, as PostgREST hands headers over. */
-static char *
-authorization_header(void)
+/*
+ * Reads the headers of the request, as PostgREST hands them over; false if
+ * they are no JSON object.
+ */
+static bool
+read_headers(ClaimSet *headers)
 {
-	const char *headers = GetConfigOption("request.headers", true, false);
-	ClaimSet	parsed_headers;
+	const char *text = GetConfigOption("request.headers", true, false);
 	char	   *utf8;
 
-	if (headers == NULL || headers[0] == '\0')
-		return NULL;
-	utf8 = pg_server_to_any(headers, strlen(headers), PG_UTF8);
-	if (claims_parse((unsigned char *) utf8, strlen(utf8), &parsed_headers) != JOSE_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("request.headers is not a JSON object")));
-	return claims_string(parsed_headers.json, "authorization");
+	if (text == NULL || text[0] == '\0')
+		text = "{}";
+	utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	return claims_parse((unsigned char *) utf8, strlen(utf8), headers) == JOSE_OK;
 }
 
 /*
@@ -300,12 +321,16 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 {
 	const char *bearer;
 	NullableDatum token = {0, false};
+	ClaimSet	headers;
 	Jwt			jwt;
 	JoseStatus	status;
 
-	fix_claims("", true);
-	set_denied(true);
-	bearer = bearer_token(authorization_header());
+	deny();
+	if (!read_headers(&headers))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("request.headers is not a JSON object")));
+	bearer = bearer_token(claims_string(headers.json, "authorization"));
 	if (bearer != NULL)
 	{
 		token.value = CStringGetTextDatum(bearer);
@@ -314,6 +339,23 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 			raise_unauthorized(status);
 	}
 	PG_RETURN_VOID();
+}
+
+/*
+ * _user_agent() returns text
+ *
+ * Raises for nothing: what a client says of itself must not keep an ended
+ * session from being recorded.
+ */
+Datum
+jwt_auth_user_agent(PG_FUNCTION_ARGS)
+{
+	ClaimSet	headers;
+	char	   *agent;
+
+	if (!read_headers(&headers) || (agent = claims_string(headers.json, "user-agent")) == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(agent, pg_mbcliplen(agent, strlen(agent), MAX_USER_AGENT)));
 }
 
 /*
@@ -430,7 +472,7 @@ session_init(void)
 	DefineCustomStringVariable(CLAIMS_SETTING, "The verified claims; set by auth.authenticate() alone.", NULL,
 							   &claims_text, "", PGC_USERSET, flags,
 							   check_claims, assign_claims, NULL);
-	DefineCustomBoolVariable(DENIED_SETTING, "Whether the last authentication failed.", NULL,
-							 &claims_denied, false, PGC_SUSET, flags,
+	DefineCustomRealVariable(DENIED_SETTING, "The number up to which claims are void.", NULL,
+							 &claims_denied, 0, 0, DBL_MAX, PGC_SUSET, flags,
 							 check_denied, NULL, NULL);
 }

@@ -162,6 +162,22 @@ verify_arguments(FunctionCallInfo fcinfo, VerifyArgs *args)
 		args->rules.nrequired = text_array(fcinfo, ARG_REQUIRED, &args->rules.required);
 }
 
+/* A shared secret is the bytes of its text in UTF-8, in any database. */
+static JoseStatus
+secret_key(const char *bytes, size_t len, JoseKey **key)
+{
+	char	   *utf8;
+
+	if (jwk_looks_like_pem(bytes, len))
+		raise_argument("a public or private key cannot be used as a shared secret",
+					   "Name the key's own algorithm, such as RS256.");
+	/* the conversion would show the bytes that it refuses */
+	if (GetDatabaseEncoding() == PG_SQL_ASCII && !pg_verify_mbstr(PG_UTF8, bytes, len, true))
+		return JOSE_BAD_KEY;
+	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
+	return jwk_from_secret((unsigned char *) utf8, utf8 == bytes ? len : strlen(utf8), key);
+}
+
 /* A secret, PEM private or PEM public key from text, as the algorithms want. */
 static JoseKey *
 text_key(text *key_text, bool secret, bool private)
@@ -180,14 +196,7 @@ text_key(text *key_text, bool secret, bool private)
 			break;
 	}
 	if (secret)
-	{
-		char	   *utf8 = pg_server_to_any(bytes, len, PG_UTF8);
-
-		if (jwk_looks_like_pem(bytes, len))
-			raise_argument("a public or private key cannot be used as a shared secret",
-						   "Name the key's own algorithm, such as RS256.");
-		status = jwk_from_secret((unsigned char *) utf8, utf8 == bytes ? len : strlen(utf8), &key);
-	}
+		status = secret_key(bytes, len, &key);
 	else if (private)
 		status = jwk_from_private_pem(bytes, len, &key);
 	else
@@ -277,7 +286,7 @@ verify_jwk(FunctionCallInfo fcinfo, Jwt *jwt)
 		return status;
 
 	status = jwkset_read(PG_GETARG_JSONB_P(ARG_KEY), jwt->kid, &jwk);
-	if (status == JOSE_UNKNOWN_KID)
+	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
 		return status;
 	if (status != JOSE_OK)
 		jose_raise_key(status);
@@ -308,6 +317,8 @@ try_result(FunctionCallInfo fcinfo, JoseStatus status, const Jwt *jwt)
 	Datum		values[4] = {0};
 	bool		nulls[4] = {false, true, true, true};
 
+	if (status != JOSE_OK && jose_reason(status) == NULL)
+		jose_raise_key(status);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = BoolGetDatum(status == JOSE_OK);
