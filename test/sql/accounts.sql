@@ -128,6 +128,18 @@ COMMIT;
 SELECT revoke_reason FROM auth.refresh_tokens WHERE revoke_reason = 'reuse';
 SELECT pg_temp.short(auth.refresh(:'refresh'));
 
+-- No header, however broken, keeps a reused token from ending its session.
+SELECT auth.login('ann@example.com', 'correct horse') ->> 'refresh_token' AS refresh \gset
+SELECT auth.refresh(:'refresh') ->> 'refresh_token' AS refresh2 \gset
+SET jwt_auth.refresh_reuse_grace = 0;
+SET request.headers = '{"user-agent": "a\u0000b"}';
+SET response.headers = 'nonsense';
+SELECT pg_temp.short(auth.refresh(:'refresh'));
+RESET request.headers;
+RESET response.headers;
+RESET jwt_auth.refresh_reuse_grace;
+SELECT pg_temp.short(auth.refresh(:'refresh2'));
+
 -- A disabled account: said after the right password only; its sessions end.
 SELECT auth.login('max@example.com', repeat('x', 72)) AS answer \gset
 SELECT auth.set_active(id, false) FROM auth.users WHERE email = 'max@example.com';

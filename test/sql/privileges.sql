@@ -1,0 +1,179 @@
+--
+-- Who may do what: looked up in the catalogs, then tried
+--
+SET client_min_messages = warning;
+CREATE EXTENSION jwt_auth CASCADE;
+RESET client_min_messages;
+SET jwt_auth.bcrypt_cost = 4;
+
+CREATE TEMP VIEW member AS
+SELECT d.classid::regclass AS catalog, d.objid, i.type, i.schema, i.identity
+FROM pg_depend AS d JOIN pg_extension AS e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e',
+	 pg_identify_object(d.classid, d.objid, 0) AS i
+WHERE e.extname = 'jwt_auth';
+CREATE TEMP VIEW function AS
+SELECT p.*, p.oid::regprocedure::text AS signature FROM pg_proc AS p JOIN member ON catalog = 'pg_proc'::regclass AND objid = p.oid;
+CREATE TEMP VIEW relation AS SELECT c.* FROM pg_class AS c JOIN member ON catalog = 'pg_class'::regclass AND objid = c.oid;
+
+-- All of it is in the schema auth, which holds nothing else
+SELECT type, count(*) FROM member WHERE schema IS DISTINCT FROM 'auth' GROUP BY type;
+SELECT oid::regclass FROM pg_class WHERE relnamespace = 'auth'::regnamespace AND relkind IN ('r', 'v', 'm', 'S', 'f', 'p') AND oid NOT IN (SELECT oid FROM relation);
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'auth'::regnamespace AND oid NOT IN (SELECT oid FROM function);
+SELECT relname, relkind FROM relation WHERE relkind <> 'i' ORDER BY relname;
+
+-- What everybody may use: this list of functions, and the schema's name
+SELECT signature FROM function WHERE has_function_privilege('public', oid, 'EXECUTE') ORDER BY signature COLLATE "C";
+SELECT grantee::regrole, privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'auth' AND grantee <> nspowner;
+SELECT relname, privilege_type FROM relation, aclexplode(relacl) WHERE grantee <> relowner;
+SELECT attrelid::regclass, attname FROM pg_attribute, aclexplode(attacl) WHERE attrelid IN (SELECT oid FROM relation);
+SELECT signature, grantee::regrole FROM function, aclexplode(proacl) WHERE grantee NOT IN (0, proowner);
+-- What else there is comes with the tables
+SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
+
+-- A function that runs as its owner, or that runs any SQL, pins where names come from
+SELECT signature FROM function JOIN pg_language AS l ON l.oid = prolang
+WHERE (prosecdef OR lanname NOT IN ('c', 'internal')) AND proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}';
+-- These run as their owner
+SELECT signature FROM function WHERE prosecdef ORDER BY signature COLLATE "C";
+-- All have a comment; none is leakproof; none belongs to an ordinary role
+SELECT signature FROM function WHERE obj_description(oid, 'pg_proc') IS NULL OR proleakproof
+	OR NOT (SELECT rolsuper FROM pg_roles AS r WHERE r.oid = proowner);
+-- Nothing that depends on time, settings or tables may be folded or indexed
+SELECT signature FROM function WHERE provolatile = 'i' ORDER BY signature COLLATE "C";
+SELECT proname, provolatile AS volatile, proparallel AS parallel FROM function
+WHERE proname IN ('uid', 'user_id', 'jwt', 'claim', 'role', 'email', 'session_id', 'jwt_verify', 'jwt_try_verify', 'authenticate', 'pre_request') GROUP BY 1, 2, 3 ORDER BY 1, 3;
+
+--
+-- The same, tried by a role that has nothing
+--
+CREATE ROLE regress_nobody;
+CREATE FUNCTION try(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE command;
+	RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END
+$$;
+CREATE TABLE attempt AS
+SELECT 'table' AS kind, format(command, relname) AS command FROM relation, unnest(ARRAY['SELECT FROM auth.%I', 'TABLE auth.%I', 'INSERT INTO auth.%I DEFAULT VALUES',
+	'DELETE FROM auth.%I', 'TRUNCATE auth.%I CASCADE', 'LOCK auth.%I IN SHARE MODE', 'DROP TABLE auth.%I', 'ALTER TABLE auth.%I ADD x int',
+	'ALTER TABLE auth.%I DISABLE TRIGGER ALL', 'CREATE RULE r AS ON INSERT TO auth.%I DO NOTHING', 'CREATE TABLE stolen () INHERITS (auth.%I)']) AS command
+WHERE relkind = 'r'
+UNION ALL SELECT 'column', format(command, relname, attname) FROM relation JOIN pg_attribute ON attrelid = relation.oid AND attnum > 0,
+	unnest(ARRAY['SELECT %2$I FROM auth.%1$I', 'UPDATE auth.%1$I SET %2$I = NULL']) AS command
+WHERE relkind = 'r'
+UNION ALL SELECT 'foreign key', format('CREATE TABLE stolen (x text REFERENCES auth.%I)', relname) FROM relation WHERE relkind = 'r' AND relname <> 'refresh_tokens'
+UNION ALL SELECT 'function', format('SELECT auth.%I(%s)', proname, (SELECT string_agg(format('(SELECT NULL::%s)', type::regtype), ', ') FROM unnest(proargtypes) AS type))
+FROM function WHERE NOT has_function_privilege('public', oid, 'EXECUTE')
+UNION ALL SELECT 'schema', 'CREATE FUNCTION auth.uid(text) RETURNS uuid LANGUAGE sql RETURN NULL'
+UNION ALL SELECT 'schema', 'CREATE TABLE auth.notes ()' UNION ALL SELECT 'schema', 'DROP EXTENSION jwt_auth CASCADE';
+GRANT SELECT ON attempt TO regress_nobody;
+GRANT CREATE ON SCHEMA public TO regress_nobody;
+SET ROLE regress_nobody;
+SELECT kind, result, count(*) > 0 AS some FROM attempt, try(command) AS result GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT command, result FROM attempt, try(command) AS result WHERE result <> '42501';
+RESET ROLE;
+-- as a control: the owner reads what the role could not
+SELECT kind, try(command) AS result, count(*) > 0 AS some FROM attempt WHERE command ~ '^(SELECT|TABLE).* FROM' GROUP BY 1, 2 ORDER BY 1, 2;
+
+--
+-- Hostile names, first in the search path and in pg_temp: nothing of the
+-- extension finds them, whoever calls it
+--
+CREATE ROLE regress_mallory;
+CREATE SCHEMA mallory AUTHORIZATION regress_mallory;
+SELECT auth.grant_access('regress_mallory', 'client');
+SET ROLE regress_mallory;
+SET search_path = mallory, pg_catalog;
+CREATE FUNCTION hostile(name text) RETURNS boolean LANGUAGE plpgsql AS
+$$ BEGIN RAISE WARNING 'hostile % runs as %', name, current_user; RETURN true; END $$;
+-- every function of these names and arguments that PostgreSQL has, in a hostile version
+DO $$
+DECLARE
+	f record;
+BEGIN
+	FOR f IN SELECT p.oid, proname, pg_get_function_identity_arguments(p.oid) AS arguments, prorettype::regtype AS result
+			 FROM pg_catalog.pg_proc AS p
+			 WHERE pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::regnamespace AND prokind OPERATOR(pg_catalog.=) 'f' AND provariadic OPERATOR(pg_catalog.=) 0
+			   AND proname OPERATOR(pg_catalog.=) ANY ('{lower,strpos,length,char_length,octet_length,left,now,clock_timestamp,gen_random_uuid,set_config,current_setting,
+				inet_client_addr,date_trunc,make_interval,jsonb_typeof,jsonb_strip_nulls,to_regprocedure,pg_is_in_recovery,pg_notify,btrim}'::name[]) LOOP
+		EXECUTE format('CREATE FUNCTION mallory.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.proname, f.arguments, f.result,
+					   format('BEGIN PERFORM mallory.hostile(%L); %s END', f.proname, CASE WHEN f.result OPERATOR(pg_catalog.=) 'void'::regtype THEN '' ELSE 'RETURN NULL;' END));
+	END LOOP;
+	FOR f IN SELECT oprname, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result, row_number() OVER () AS n FROM pg_catalog.pg_operator
+			 WHERE oprname OPERATOR(pg_catalog.=) ANY ('{=,<>,<,>,<=,>=,||,+,-,->,->>,!~,~}'::name[])
+			   AND oprleft OPERATOR(pg_catalog.=) ANY ('{text,jsonb,uuid,timestamptz,interval,name,boolean,oid,integer,bigint,regprocedure}'::regtype[]::oid[]) LOOP
+		EXECUTE format('CREATE FUNCTION mallory.op%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', f.n, f.l, f.r, f.result,
+					   format('BEGIN PERFORM mallory.hostile(%L); RETURN NULL; END', f.oprname));
+		EXECUTE format('CREATE OPERATOR mallory.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = mallory.op%s)', f.oprname, f.l, f.r, f.n);
+	END LOOP;
+	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
+		EXECUTE format('CREATE VIEW mallory.%I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, f.name);
+		EXECUTE format('CREATE TEMP VIEW %I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, 'temporary ' OPERATOR(pg_catalog.||) f.name);
+	END LOOP;
+	FOR f IN SELECT unnest('{text,uuid,interval,jsonb,timestamptz,regprocedure,name}'::text[]) AS name LOOP
+		EXECUTE format('CREATE DOMAIN mallory.%I AS pg_catalog.%1$I CHECK (mallory.hostile(%L))', f.name, 'type ' OPERATOR(pg_catalog.||) f.name);
+	END LOOP;
+END
+$$;
+-- they would run, if somebody let them
+SELECT lower('X'::pg_catalog.text);
+SELECT 'a'::pg_catalog.text = 'b'::pg_catalog.text;
+SELECT * FROM users;
+SELECT 'x'::text;
+
+CREATE FUNCTION mallory.journey() RETURNS SETOF pg_catalog.text LANGUAGE plpgsql SET search_path = mallory, pg_catalog AS $$
+DECLARE
+	answer pg_catalog.jsonb;
+	claims pg_catalog.jsonb;
+BEGIN
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.register('alice@example.com', 'correct horse', 'alice', '{"a": 1}'), 'email');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.register('ALICE@example.com', 'correct horse'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.register('bob', 'correct horse'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login('alice@example.com', 'wrong'), 'error_code');
+	answer := auth.login(username => 'Alice', password => 'correct horse');
+	answer := auth.refresh(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	PERFORM auth.rotate_refresh_token(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	PERFORM pg_catalog.set_config('request.headers', pg_catalog.jsonb_build_object('user-agent', 'x', 'authorization',
+		pg_catalog.concat('Bearer ', pg_catalog.jsonb_extract_path_text(answer, 'access_token')))::pg_catalog.text, true);
+	PERFORM auth.pre_request();
+	claims := auth.authenticate(pg_catalog.jsonb_extract_path_text(answer, 'access_token'));
+	PERFORM auth.jwt_verify(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), auth.jwks(), auth.jwt(), auth.uid(), auth.session_id();
+	RETURN NEXT auth.claim('email');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.me(), 'username');
+	RETURN NEXT auth.logout('others');
+	RETURN NEXT auth.logout();
+END
+$$;
+BEGIN;
+SELECT mallory.journey();
+ROLLBACK;
+-- the same as a superuser, and what else superusers call
+RESET ROLE;
+BEGIN;
+SELECT mallory.journey();
+SELECT auth.create_key('EdDSA'), auth.create_key('HS512', 'refresh', '0') \gset
+SELECT auth.jwt_sign('{"a": 1}') \gset
+SELECT auth.set_active(id, false) FROM auth.users;
+SELECT auth.pre_config();
+SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') \gset
+SELECT auth.revoke_access('regress_mallory', 'client');
+ROLLBACK;
+RESET search_path;
+
+-- PostgREST's endpoints, which create_api makes, pin the search path too
+BEGIN;
+SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') \gset
+SELECT count(*) > 0 AS some, bool_and(proconfig = '{"search_path=pg_catalog, pg_temp"}') AS all_pinned,
+	   bool_or(has_function_privilege('public', oid, 'EXECUTE')) AS any_public FROM pg_catalog.pg_proc WHERE pronamespace = 'regress_api'::regnamespace;
+ROLLBACK;
+
+SET client_min_messages = warning;
+DROP SCHEMA mallory CASCADE;
+DROP TABLE attempt;
+DROP FUNCTION try;
+REVOKE CREATE ON SCHEMA public FROM regress_nobody;
+DROP EXTENSION jwt_auth CASCADE;
+DROP SCHEMA auth;
+DROP ROLE regress_nobody, regress_mallory;
