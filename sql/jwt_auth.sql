@@ -80,9 +80,9 @@ CREATE TABLE auth.refresh_tokens (
 CREATE TABLE auth.clients (
 	client_id text COLLATE "C" PRIMARY KEY,
 	audience text,
-	access_token_lifetime interval CHECK (access_token_lifetime > '0'),
-	refresh_token_lifetime interval CHECK (refresh_token_lifetime > '0'),
-	session_lifetime interval CHECK (session_lifetime > '0'),
+	access_token_lifetime interval CHECK (access_token_lifetime > '0' AND access_token_lifetime <= '50 years'),
+	refresh_token_lifetime interval CHECK (refresh_token_lifetime > '0' AND refresh_token_lifetime <= '50 years'),
+	session_lifetime interval CHECK (session_lifetime > '0' AND session_lifetime <= '50 years'),
 	refresh_tokens boolean NOT NULL DEFAULT true,
 	cookies boolean,
 	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -182,7 +182,7 @@ COMMENT ON FUNCTION auth.jwt_try_verify(text, jsonb, text[], text, text, interva
 'As jwt_verify, but raises for no token: whether it is valid, or else the reason';
 
 CREATE FUNCTION auth.jwt_decode(token text, OUT header jsonb, OUT payload jsonb, OUT signature bytea)
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'jwt_decode';
 COMMENT ON FUNCTION auth.jwt_decode(text) IS
 'Takes a JWT apart WITHOUT verifying it: for looking at, never for trusting';
@@ -244,7 +244,7 @@ DECLARE
 	starts_at timestamptz;
 BEGIN
 	IF algorithm IS NULL OR purpose IS NULL THEN
-		RAISE EXCEPTION 'algorithm and purpose must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+		RAISE EXCEPTION 'algorithm and purpose must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF activate_in IS NULL OR activate_in < '0' OR activate_in > '1 year' THEN
 		RAISE EXCEPTION 'activate_in must be between zero and one year'
@@ -375,7 +375,7 @@ BEGIN
 	PERFORM set_config('response.status', coalesce(status::text, ''), true);
 	-- As text: what somebody left there must not raise now.
 	IF header IS NOT NULL AND strpos(headers, more) = 0 THEN
-		PERFORM set_config('response.headers', CASE WHEN headers IN ('', '[]') THEN '[' ELSE rtrim(headers, ']') || ', ' END
+		PERFORM set_config('response.headers', CASE WHEN headers ~ '^(\[\s*\])?$' THEN '[' ELSE rtrim(headers, ']') || ', ' END
 						   || more || ']', true);
 	END IF;
 END
@@ -525,6 +525,10 @@ DECLARE
 	s auth.refresh_tokens;
 	first_token text;
 BEGIN
+	IF auth._setting('audience') NOT IN ('', policy.audience) THEN
+		RAISE EXCEPTION 'client "%" has an audience that "jwt_auth.audience" does not accept', client_id
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
 	INSERT INTO auth.refresh_tokens (user_id, client_id, expires_at, session_expires_at, amr, ip, user_agent)
 	VALUES (u.id, _open_session.client_id,
 			least(now_s + policy.refresh_token_lifetime, now_s + policy.session_lifetime),
@@ -621,11 +625,19 @@ BEGIN
 		RAISE EXCEPTION 'cannot execute %() in a read-only transaction', function
 			USING ERRCODE = 'read_only_sql_transaction';
 	END IF;
+	-- PostgREST applies filters, casts and orders from the URL to the answer in
+	-- the same statement.  One that raises for an error object alone would undo
+	-- what a wrong password or a reused token leaves behind, so it is refused
+	-- now: all of them name a column of "pgrst_source" in quotes.
+	IF current_query() ~ '"pgrst_source"' AND current_query() ~ '"\.("([^"]|"")*")(?!\()' THEN
+		RAISE EXCEPTION 'the answer of %() cannot be filtered', function
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION auth._unavailable(text) IS
-'Internal: before any work, the answer of a standby, an error in a read-only transaction, or NULL';
+'Internal: before any work, the answer of a standby, an error where none can be given, or NULL';
 
 CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -740,6 +752,9 @@ BEGIN
 			RETURN auth._error(403, 'invalid_grant', 'refresh_token_already_used',
 							   'refresh token was used before; the session has been ended');
 		WHEN 'inactive' THEN
+			IF NOT EXISTS (SELECT FROM auth.users x WHERE x.id = rotation.user_id) THEN
+				RETURN auth._error(404, 'invalid_grant', 'user_not_found', 'the user of this token is gone');
+			END IF;
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 	END CASE;
 END
@@ -799,6 +814,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 	END IF;
+	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
 END
 $$;
@@ -810,7 +826,7 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET sear
 AS $$
 BEGIN
 	IF active IS NULL THEN
-		RAISE EXCEPTION 'active must not be NULL' USING ERRCODE = 'null_value_not_allowed';
+		RAISE EXCEPTION 'active must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	UPDATE auth.users u SET is_active = active, updated_at = clock_timestamp() WHERE u.id = set_active.user_id;
 	IF NOT FOUND THEN
@@ -845,7 +861,7 @@ FROM (VALUES
 	('owner', 'auth.create_api(name, name, name, name, text)'),
 	('owner', 'auth.grant_access(name, text)'),
 	('owner', 'auth.revoke_access(name, text)'),
-	-- what these three call
+	-- what create_api, grant_access and revoke_access call
 	('owner', 'auth._bundle(text)'),
 	('owner', 'auth._change_access(text, name, text)'),
 	('owner', 'auth._api_role(name, text)'),
@@ -859,8 +875,8 @@ $$;
 COMMENT ON FUNCTION auth._bundle(text) IS
 'Internal: the functions of a bundle of grants';
 
--- These three are SECURITY INVOKER: they do what their caller may do, so that
--- nothing here grants, or creates roles, in the name of somebody else.
+-- From here on functions are SECURITY INVOKER: they do what their caller may do,
+-- so that nothing grants, or creates roles, in the name of somebody else.
 
 CREATE FUNCTION auth._change_access(command text, grantee name, bundle text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -870,7 +886,10 @@ DECLARE
 	suffix text := '';
 	function regprocedure;
 BEGIN
-	IF grantee IS NULL OR NOT EXISTS (SELECT FROM auth._bundle(bundle)) THEN
+	IF grantee IS NULL THEN
+		RAISE EXCEPTION 'grantee must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF NOT EXISTS (SELECT FROM auth._bundle(bundle)) THEN
 		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "authenticator" or "owner"'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -973,6 +992,10 @@ DECLARE
 BEGIN
 	IF auth._client_policy(client_id) IS NULL THEN
 		RAISE EXCEPTION 'unknown client' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF concat(schema_name, anon, authenticator) ~ '["\\[:cntrl:]]' THEN
+		RAISE EXCEPTION 'names must not have quotes, backslashes or control characters: postgrest.conf cannot hold them'
+			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM auth._api_role(anon, 'NOLOGIN'), auth._api_role(authenticated, 'NOLOGIN'),
 			auth._api_role(authenticator, 'LOGIN NOINHERIT'), auth._api_schema(schema_name);

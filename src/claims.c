@@ -15,13 +15,16 @@
 #include "catalog/namespace.h"
 #include "compat.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/numeric.h"
 
 #include "claims.h"
 #include "numericdate.h"
+
+/* Microseconds between the epochs of Unix and PostgreSQL. */
+#define UNIX_EPOCH_USEC \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* Deeper than any token needs, and far from the stack's end. */
 #define JSON_MAX_DEPTH	256
@@ -47,7 +50,7 @@ typedef struct ParseState
 
 /* Microseconds since 1970 of a PostgreSQL timestamp, stopping at the top. */
 int64
-unix_usec(TimestampTz timestamp)
+claims_unix_usec(TimestampTz timestamp)
 {
 	return timestamp > PG_INT64_MAX - UNIX_EPOCH_USEC ? PG_INT64_MAX : timestamp + UNIX_EPOCH_USEC;
 }
@@ -318,22 +321,17 @@ escapes_fit(const char *json, size_t len)
 }
 
 /*
- * Reads the JSON object of a token's header or payload.
- *
- * bytes is UTF-8 as RFC 7515 demands, in any database.  On JOSE_OK, *claims is
- * filled; its jsonb is palloc'd.
+ * Reads a JSON object in the database's encoding.  On JOSE_OK, *claims is
+ * filled: text, which it keeps, and a palloc'd jsonb.
  */
 JoseStatus
-claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
+claims_parse_text(char *text, size_t len, ClaimSet *claims)
 {
 	ParseState	state = {0};
 	JsonSemAction actions = {0};
-	size_t		text_len;
-	char	   *text;
 
 	memset(claims, 0, sizeof(*claims));
-	text = to_server_text(bytes, len, &text_len);
-	if (text == NULL || !depth_is_sane(text, text_len) || !escapes_fit(text, text_len))
+	if (!depth_is_sane(text, len) || !escapes_fit(text, len))
 		return JOSE_BAD_JSON;
 
 	state.claims = claims;
@@ -346,13 +344,27 @@ claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
 	actions.object_field_start = on_member;
 	actions.scalar = on_scalar;
 
-	if (pg_parse_json(jwt_auth_json_lexer(text, text_len), &actions) != JSON_SUCCESS)
+	if (pg_parse_json(jwt_auth_json_lexer(text, len), &actions) != JSON_SUCCESS)
 		return JOSE_BAD_JSON;
 	if (state.status != JOSE_OK)
 		return state.status;
 	claims->text = text;
 	claims->json = JsonbValueToJsonb(state.result);
 	return JOSE_OK;
+}
+
+/*
+ * The same of a token's header or payload, which is UTF-8 as RFC 7515 demands,
+ * in any database.
+ */
+JoseStatus
+claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
+{
+	size_t		text_len;
+	char	   *text = to_server_text(bytes, len, &text_len);
+
+	memset(claims, 0, sizeof(*claims));
+	return text != NULL ? claims_parse_text(text, text_len, claims) : JOSE_BAD_JSON;
 }
 
 /* A member of the top level, palloc'd, or NULL. */
@@ -572,7 +584,7 @@ claims_check(const ClaimSet *claims, const ClaimRules *rules)
 
 /* Adds a string member to the object that is being built, unless it is NULL. */
 void
-json_push_string(JsonbParseState **state, const char *name, const char *value)
+claims_push_string(JsonbParseState **state, const char *name, const char *value)
 {
 	JsonbValue	string;
 
@@ -587,7 +599,7 @@ json_push_string(JsonbParseState **state, const char *name, const char *value)
 
 /* Adds a number member to the object that is being built. */
 void
-json_push_integer(JsonbParseState **state, const char *name, int64 value)
+claims_push_integer(JsonbParseState **state, const char *name, int64 value)
 {
 	JsonbValue	number;
 
@@ -631,7 +643,7 @@ write_scalar(StringInfo out, const JsonbValue *value)
  * nests deeper than claims_parse takes.
  */
 bool
-json_write(StringInfo out, Jsonb *json, int max_bytes)
+claims_write(StringInfo out, Jsonb *json, int max_bytes)
 {
 	JsonbIterator *it = JsonbIteratorInit(&json->root);
 	JsonbIteratorToken token;
@@ -644,7 +656,7 @@ json_write(StringInfo out, Jsonb *json, int max_bytes)
 	{
 		bool		closes = (token == WJB_END_ARRAY || token == WJB_END_OBJECT);
 
-		if (!first && !closes && token != WJB_VALUE && out->data[out->len - 1] != ':')
+		if (!first && !closes && out->data[out->len - 1] != ':')
 			appendStringInfoChar(out, ',');
 		first = (token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT);
 		depth += first - closes;
@@ -686,5 +698,5 @@ jwt_auth_fits(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	PG_RETURN_BOOL(json_write(&out, PG_GETARG_JSONB_P(0), PG_GETARG_INT32(1)));
+	PG_RETURN_BOOL(claims_write(&out, PG_GETARG_JSONB_P(0), PG_GETARG_INT32(1)));
 }

@@ -14,10 +14,6 @@
 
 #include "jose.h"
 
-/* Seconds between the epochs of Unix and PostgreSQL, in microseconds. */
-#define UNIX_EPOCH_USEC \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
 typedef enum ClaimDate
 {
 	CLAIM_EXP,
@@ -49,6 +45,7 @@ typedef struct ClaimRules
 } ClaimRules;
 
 extern JoseStatus claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims);
+extern JoseStatus claims_parse_text(char *text, size_t len, ClaimSet *claims);
 extern JoseStatus claims_check_types(Jsonb *json);
 extern JoseStatus claims_check(const ClaimSet *claims, const ClaimRules *rules);
 extern bool claims_expired(const ClaimSet *claims, int64 now, int64 leeway);
@@ -61,9 +58,9 @@ extern bool claims_string_equals(Jsonb *json, const char *name, const char *valu
 extern bool claims_uuid(Jsonb *json, const char *name, pg_uuid_t *uuid);
 extern bool claims_integer(Jsonb *json, const char *name, int64 *value);
 
-extern void json_push_string(JsonbParseState **state, const char *name, const char *value);
-extern void json_push_integer(JsonbParseState **state, const char *name, int64 value);
-extern bool json_write(StringInfo out, Jsonb *json, int max_bytes);
-extern int64 unix_usec(TimestampTz timestamp);
+extern void claims_push_string(JsonbParseState **state, const char *name, const char *value);
+extern void claims_push_integer(JsonbParseState **state, const char *name, int64 value);
+extern bool claims_write(StringInfo out, Jsonb *json, int max_bytes);
+extern int64 claims_unix_usec(TimestampTz timestamp);
 
 #endif							/* JWT_AUTH_CLAIMS_H */

@@ -18,8 +18,9 @@
 
 PG_FUNCTION_INFO_V1(jwt_auth_client_policy);
 
-static int64
-interval_usec(Datum interval)
+/* Microseconds of an interval, months and days taken as of fixed length. */
+int64
+client_interval_usec(Datum interval)
 {
 	Interval   *i = DatumGetIntervalP(interval);
 
@@ -45,7 +46,6 @@ client_policy(const char *client_id, ClientPolicy *policy)
 	Datum		values[CLIENTS_NATTS];
 	bool		nulls[CLIENTS_NATTS];
 
-	policy->client_id = pstrdup(client_id);
 	policy->audience = jwt_auth_audience[0] != '\0' ? jwt_auth_audience : NULL;
 	policy->access_token_lifetime = jwt_auth_access_token_lifetime * USECS_PER_SEC;
 	policy->refresh_token_lifetime = jwt_auth_refresh_token_lifetime * USECS_PER_SEC;
@@ -57,11 +57,11 @@ client_policy(const char *client_id, ClientPolicy *policy)
 	if (!nulls[CLIENTS_AUDIENCE])
 		policy->audience = TextDatumGetCString(values[CLIENTS_AUDIENCE]);
 	if (!nulls[CLIENTS_ACCESS_TOKEN_LIFETIME])
-		policy->access_token_lifetime = interval_usec(values[CLIENTS_ACCESS_TOKEN_LIFETIME]);
+		policy->access_token_lifetime = client_interval_usec(values[CLIENTS_ACCESS_TOKEN_LIFETIME]);
 	if (!nulls[CLIENTS_REFRESH_TOKEN_LIFETIME])
-		policy->refresh_token_lifetime = interval_usec(values[CLIENTS_REFRESH_TOKEN_LIFETIME]);
+		policy->refresh_token_lifetime = client_interval_usec(values[CLIENTS_REFRESH_TOKEN_LIFETIME]);
 	if (!nulls[CLIENTS_SESSION_LIFETIME])
-		policy->session_lifetime = interval_usec(values[CLIENTS_SESSION_LIFETIME]);
+		policy->session_lifetime = client_interval_usec(values[CLIENTS_SESSION_LIFETIME]);
 	policy->refresh_tokens = DatumGetBool(values[CLIENTS_REFRESH_TOKENS]);
 	return true;
 }

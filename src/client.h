@@ -11,7 +11,6 @@
 
 typedef struct ClientPolicy
 {
-	char	   *client_id;
 	char	   *audience;		/* NULL: tokens have none */
 	int64		access_token_lifetime;	/* microseconds, all three */
 	int64		refresh_token_lifetime;
@@ -19,6 +18,7 @@ typedef struct ClientPolicy
 	bool		refresh_tokens; /* whether it gets any */
 } ClientPolicy;
 
+extern int64 client_interval_usec(Datum interval);
 extern bool client_policy(const char *client_id, ClientPolicy *policy);
 
 #endif							/* JWT_AUTH_CLIENT_H */

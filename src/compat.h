@@ -35,6 +35,11 @@ typedef void JsonActionResult;
 #define JSON_ACTION_RETURN() return
 #endif
 
+/* 16: what a check hook leaves behind is in the settings' own memory */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#endif
+
 /* 17: the caller may hand over the lexer's memory */
 static inline JsonLexContext *
 jwt_auth_json_lexer(char *json, int len)
@@ -46,8 +51,9 @@ jwt_auth_json_lexer(char *json, int len)
 #endif
 }
 
-/* 15: a prefix can be reserved, not only complained about */
+/* 15: a prefix can be reserved, not only complained about; strtoi64 */
 #if PG_VERSION_NUM < 150000
+#define strtoi64(text, end, base) ((int64) strtoll(text, end, base))
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 

@@ -38,6 +38,7 @@ static const ErrorText error_texts[] = {
 	[JOSE_BAD_CLAIM_TYPE] = {REFUSED, "bad_claim_type", "token has a registered claim of the wrong type"},
 	[JOSE_MISSING_CLAIM] = {REFUSED, "missing_claim", "token lacks a required claim"},
 	[JOSE_WRONG_TOKEN_TYPE] = {REFUSED, "wrong_token_type", "token is of the wrong type"},
+	[JOSE_AMBIGUOUS_TOKEN] = {REFUSED, "ambiguous_token", "request carries more than one token"},
 	[JOSE_SESSION_ENDED] = {REFUSED, "session_ended", "session of the token has ended"},
 	[JOSE_USER_INACTIVE] = {REFUSED, "user_inactive", "user of the token is gone or disabled"},
 	[JOSE_TOKEN_TOO_LARGE] = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "token_too_large", "token is too large"},
@@ -56,6 +57,12 @@ const char *
 jose_reason(JoseStatus status)
 {
 	return error_texts[status].reason;
+}
+
+int
+jose_sqlstate(JoseStatus status)
+{
+	return error_texts[status].sqlstate;
 }
 
 /* The message for a person, without token, key or signature. */

@@ -1,6 +1,6 @@
 /*
  * errors.h
- *	  The only place that turns an outcome into an SQL error.
+ *	  What an outcome is as an SQL error.
  */
 #ifndef JWT_AUTH_ERRORS_H
 #define JWT_AUTH_ERRORS_H
@@ -11,6 +11,7 @@
 #include "jose.h"
 
 extern const char *jose_reason(JoseStatus status);
+extern int	jose_sqlstate(JoseStatus status);
 extern const char *jose_message(JoseStatus status);
 pg_noreturn extern void jose_raise_token(JoseStatus status);
 pg_noreturn extern void jose_raise_key(JoseStatus status);

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "compat.h"
 #include "guc.h"
 
 #define DAY_SECONDS		86400
@@ -107,7 +108,7 @@ check_allowed_algorithms(char **newval, void **extra, GucSource source)
 		parsed.order[parsed.n++] = alg - alg_at(0);
 	}
 
-	*extra = malloc(sizeof(parsed));
+	*extra = guc_malloc(LOG, sizeof(parsed));
 	if (*extra == NULL)
 		return false;
 	memcpy(*extra, &parsed, sizeof(parsed));
@@ -181,7 +182,7 @@ guc_init(void)
 	define_token_settings();
 	define_string("jwt_auth.default_role", "The database role that new users get.", &default_role, "authenticated");
 	DefineCustomIntVariable("jwt_auth.bcrypt_cost", "The cost of a password hash, as a power of two.", NULL,
-							&jwt_auth_bcrypt_cost, 12, 4, 16, PGC_SUSET, 0, NULL, NULL, NULL);
+							&jwt_auth_bcrypt_cost, 12, 4, BCRYPT_MAX_COST, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jwt_auth.password_min_length", "The least length of a password, in characters.", NULL,
 							&password_min_length, 8, 1, 72, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,

@@ -9,6 +9,9 @@
 
 #include "alg.h"
 
+/* The costliest password hash that is made or verified. */
+#define BCRYPT_MAX_COST	16
+
 /* A set of algorithms: bit n stands for alg_at(n). */
 typedef uint32 AlgSet;
 

@@ -13,7 +13,6 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
-#include "utils/memutils.h"
 
 #include "base64url.h"
 #include "errors.h"
@@ -36,9 +35,8 @@ read_header(Jwt *jwt)
 	JsonbValue *kid = claims_member(header, "kid");
 	JsonbValue *typ = claims_member(header, "typ");
 
-	for (size_t i = 0; i < lengthof(reserved_header); i++)
-		if (strcmp(reserved_header[i], "alg") != 0 &&
-			claims_member(header, reserved_header[i]) != NULL)
+	for (size_t i = 1; i < lengthof(reserved_header); i++)	/* all but "alg" */
+		if (claims_member(header, reserved_header[i]) != NULL)
 			return JOSE_UNSUPPORTED_CRITICAL;
 	if (alg == NULL || alg->type != jbvString)
 		return JOSE_UNKNOWN_ALGORITHM;
@@ -105,6 +103,22 @@ jwt_verify_signature(Jwt *jwt, JoseKey *key)
 }
 
 /*
+ * The token behind a "Bearer " (RFC 6750 section 2.1), whose case does not
+ * matter; moves the two on, or returns false and leaves them.
+ */
+bool
+jwt_skip_bearer(const char **text, size_t *len)
+{
+	static const char scheme[] = "bearer ";
+
+	if (*len < strlen(scheme) || pg_strncasecmp(*text, scheme, strlen(scheme)) != 0)
+		return false;
+	*text += strlen(scheme);
+	*len -= strlen(scheme);
+	return true;
+}
+
+/*
  * Whether the header's "typ" is this media type: without regard to case, and
  * with "application/" left out or not (RFC 7515 section 4.1.9).
  */
@@ -123,13 +137,24 @@ jwt_has_typ(const Jwt *jwt, const char *typ)
 	return pg_strcasecmp(actual, typ) == 0;
 }
 
+static void
+free_key(void *key)
+{
+	jwk_free(key);
+}
+
 /* Frees the key together with the memory context that is current now. */
 JoseKey *
 jwt_own_key(JoseKey *key)
 {
-	MemoryContextCallback *callback = palloc(sizeof(*callback));
+	MemoryContextCallback *callback = palloc_extended(sizeof(*callback), MCXT_ALLOC_NO_OOM);
 
-	callback->func = (MemoryContextCallbackFunction) jwk_free;
+	if (callback == NULL)
+	{
+		jwk_free(key);
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	callback->func = free_key;
 	callback->arg = key;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	return key;
@@ -144,7 +169,7 @@ append_json_member(StringInfo out, const char *name, const char *value)
 	escape_json(out, value);
 }
 
-static void
+pg_noreturn static void
 raise_too_large(void)
 {
 	ereport(ERROR,
@@ -200,7 +225,7 @@ write_header(StringInfo out, const JoseAlg *alg, const char *kid, Jsonb *header)
 
 	/* the caller's members go on where ours end: its brace becomes a comma */
 	start = out->len;
-	if (!json_write(out, header, jwt_auth_max_token_size))
+	if (!claims_write(out, header, jwt_auth_max_token_size))
 		raise_too_large();
 	out->data[start] = ',';
 }
@@ -239,6 +264,10 @@ jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Js
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("payload must be a JSON object")));
+	if (claims_check_types(payload) != JOSE_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("payload has a registered claim of the wrong type")));
 
 	initStringInfo(&json);
 	initStringInfo(&token);
@@ -246,12 +275,8 @@ jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Js
 	append_segment(&token, json.data, json.len);
 	appendStringInfoChar(&token, '.');
 
-	if (claims_check_types(payload) != JOSE_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("payload has a registered claim of the wrong type")));
 	resetStringInfo(&json);
-	if (!json_write(&json, payload, jwt_auth_max_token_size))
+	if (!claims_write(&json, payload, jwt_auth_max_token_size))
 		raise_too_large();
 	append_segment(&token, json.data, json.len);
 

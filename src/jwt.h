@@ -23,6 +23,7 @@ typedef struct Jwt
 extern JoseStatus jwt_split(Datum token, Jwt *jwt);
 extern JoseStatus jwt_open(Datum token, Jwt *jwt);
 extern JoseStatus jwt_verify_signature(Jwt *jwt, JoseKey *key);
+extern bool jwt_skip_bearer(const char **text, size_t *len);
 extern bool jwt_has_typ(const Jwt *jwt, const char *typ);
 
 extern text *jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid,

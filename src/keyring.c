@@ -27,7 +27,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/uuid.h"
 
 #include "base64url.h"
 #include "client.h"
@@ -82,7 +81,6 @@ static void
 read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 {
 	char	   *alg = TextDatumGetCString(values[KEYS_ALGORITHM]);
-	Interval   *lifetime = DatumGetIntervalP(values[KEYS_LONGEST_LIFETIME]);
 
 	memset(key, 0, sizeof(*key));
 	key->kid = TextDatumGetCString(values[KEYS_KID]);
@@ -98,8 +96,7 @@ read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 	key->superseded_at = nulls[KEYS_SUPERSEDED_AT] ?
 		DT_NOEND : DatumGetTimestampTz(values[KEYS_SUPERSEDED_AT]);
 	key->revoked = !nulls[KEYS_REVOKED_AT];
-	key->longest_lifetime = lifetime->time +
-		((int64) lifetime->month * DAYS_PER_MONTH + lifetime->day) * USECS_PER_DAY;
+	key->longest_lifetime = client_interval_usec(values[KEYS_LONGEST_LIFETIME]);
 }
 
 /* Reads the whole table into a new copy; the old one stays until it is done. */
@@ -228,7 +225,9 @@ private_key(RingKey *key)
 		status = jwk_from_bytes(key->alg, bytes, len, &parsed);
 		OPENSSL_cleanse(bytes, len);
 		if (status != JOSE_OK)
-			jose_raise_key(status);
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("private key \"%s\" in the key ring is damaged", key->kid)));
 		caller = MemoryContextSwitchTo(ring_context);
 		key->private_key = jwt_own_key(parsed);
 		MemoryContextSwitchTo(caller);
@@ -257,7 +256,7 @@ check_audience(Jsonb *payload)
 }
 
 static JoseStatus
-check_claims(const Jwt *jwt, TimestampTz now)
+check_own_claims(const Jwt *jwt, TimestampTz now)
 {
 	static const char *required[] = {"exp"};
 	ClaimRules	rules = {0};
@@ -267,7 +266,7 @@ check_claims(const Jwt *jwt, TimestampTz now)
 	rules.issuer = rules.no_issuer ? NULL : jwt_auth_issuer;
 	rules.any_audience = true;
 	rules.leeway = jwt_auth_leeway * USECS_PER_SEC;
-	rules.now = unix_usec(now);
+	rules.now = claims_unix_usec(now);
 	rules.required = required;
 	rules.nrequired = lengthof(required);
 	status = claims_check(&jwt->payload, &rules);
@@ -300,24 +299,27 @@ keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
 		return status;
 	if (key->purpose != purpose)
 		return JOSE_WRONG_TOKEN_TYPE;
-	return check_claims(jwt, now);
+	return check_own_claims(jwt, now);
 }
 
-/* Runs one command of ours as the owner of the calling function. */
-static void
+/* Runs a command of ours as the owner of the calling function: how many rows. */
+static uint64
 run_command(const char *command, int nargs, Oid *types, Datum *args)
 {
 	int			result;
+	uint64		rows;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	result = SPI_execute_with_args(command, nargs, types, args, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+	rows = SPI_processed;
 	SPI_finish();
+	return rows;
 }
 
-static void
+pg_noreturn static void
 raise_no_key(void)
 {
 	ereport(ERROR,
@@ -354,7 +356,10 @@ signing_key(KeyPurpose purpose)
 	return key;
 }
 
-/* Notes that the key signs tokens that live this long. */
+/*
+ * Notes that the key signs tokens that live this long.  The ring knows keys
+ * that are younger than this transaction's snapshot; an update does not.
+ */
 static void
 raise_longest_lifetime(const char *kid, int64 lifetime)
 {
@@ -363,13 +368,15 @@ raise_longest_lifetime(const char *kid, int64 lifetime)
 
 	args[0] = CStringGetTextDatum(kid);
 	args[1] = Float8GetDatum(ceil((double) lifetime / USECS_PER_SEC));
-	run_command("UPDATE auth.keys SET longest_lifetime = "
-				"greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
-				2, types, args);
-	CommandCounterIncrement();
+	if (run_command("UPDATE auth.keys SET longest_lifetime = "
+					"greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
+					2, types, args) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to a concurrently created key")));
 }
 
-/* Microseconds until the payload's "exp", rounded to what a key can note. */
+/* Microseconds until the payload's "exp", at most what a key can note. */
 static int64
 payload_lifetime(Jsonb *payload)
 {
@@ -379,12 +386,12 @@ payload_lifetime(Jsonb *payload)
 	int64		lifetime;
 
 	if (exp == NULL || exp->type != jbvNumeric)
-		return forever;
+		return 0;				/* jwt_compose refuses it */
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(exp->val.numeric)));
 	lifetime = numericdate_parse(text, strlen(text));
 	if (lifetime <= 0)
 		return 0;
-	return Min(lifetime - unix_usec(GetCurrentTimestamp()), forever);
+	return Min(lifetime - claims_unix_usec(GetCurrentTimestamp()), forever);
 }
 
 /* Signs a payload with the active key of this purpose. */
@@ -406,16 +413,16 @@ keyring_sign(KeyPurpose purpose, Jsonb *payload)
 static Jsonb *
 default_claims(void)
 {
-	int64		now = unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC;
+	int64		now = claims_unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC;
 	JsonbParseState *state = NULL;
 	Datum		jti = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (jwt_auth_issuer[0] != '\0')
-		json_push_string(&state, "iss", jwt_auth_issuer);
-	json_push_integer(&state, "iat", now);
-	json_push_integer(&state, "exp", now + jwt_auth_access_token_lifetime);
-	json_push_string(&state, "jti", DatumGetCString(DirectFunctionCall1(uuid_out, jti)));
+		claims_push_string(&state, "iss", jwt_auth_issuer);
+	claims_push_integer(&state, "iat", now);
+	claims_push_integer(&state, "exp", now + jwt_auth_access_token_lifetime);
+	claims_push_string(&state, "jti", DatumGetCString(DirectFunctionCall1(uuid_out, jti)));
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -467,13 +474,13 @@ purpose_argument(text *name)
 			 errmsg("purpose of a key must be \"access\" or \"refresh\"")));
 }
 
-/* Whether the table is empty of wrapped keys, so that a master key may be made. */
+/* Whether no key in use is wrapped, so that a master key may be made. */
 static bool
 nothing_wrapped(void)
 {
 	refresh_ring();
 	for (int i = 0; i < ring_size; i++)
-		if (ring[i].wrapped != NULL)
+		if (ring[i].wrapped != NULL && !ring[i].revoked)
 			return false;
 	return true;
 }

@@ -35,8 +35,17 @@
 #define TAG_LEN			16
 #define OVERHEAD		(1 + NONCE_LEN + TAG_LEN)
 
+/* The system refuses; errno says why. */
+pg_noreturn static void
+raise_io_error(const char *action)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("could not %s master key file \"%s\": %m", action, jwt_auth_master_key_file)));
+}
+
 /* Names the file as it is set: the full path is for the server's log alone. */
-static void
+pg_noreturn static void
 raise_file_error(const char *path, const char *problem, const char *hint)
 {
 	ereport(ERROR,
@@ -46,7 +55,7 @@ raise_file_error(const char *path, const char *problem, const char *hint)
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
-static void
+pg_noreturn static void
 raise_crypto(void)
 {
 	ERR_clear_error();
@@ -120,12 +129,14 @@ read_master_key(const char *path, unsigned char *key)
 	{
 		if (errno == ENOENT)
 			return false;
-		raise_file_error(path, "cannot be opened", strerror(errno));
+		raise_io_error("open");
 	}
 	if (fstat(fd, &st) != 0 || !mode_is_safe(&st))
 		raise_file_error(path, "is not a private file",
 						 "It must belong to the server's user with mode 0600, or to root with at most 0640.");
 	len = read(fd, content, sizeof(content));
+	if (len < 0)
+		raise_io_error("read");
 	CloseTransientFile(fd);
 	ok = decode_master_key(content, len, key);
 	OPENSSL_cleanse(content, sizeof(content));
@@ -141,13 +152,16 @@ write_new_file(const char *path, const char *content, size_t len)
 	int			fd = OpenTransientFilePerm(path, O_WRONLY | O_CREAT | O_EXCL | PG_BINARY, 0600);
 
 	if (fd < 0)
-		raise_file_error(path, "cannot be created", strerror(errno));
-	if (write(fd, content, len) != (ssize_t) len || pg_fsync(fd) != 0)
+		raise_io_error("create");
+	errno = 0;
+	if (write(fd, content, len) != (ssize_t) len || pg_fsync(fd) != 0 || CloseTransientFile(fd) != 0)
 	{
+		int			save_errno = errno != 0 ? errno : ENOSPC;
+
 		unlink(path);
-		raise_file_error(path, "cannot be written", NULL);
+		errno = save_errno;
+		raise_io_error("write");
 	}
-	CloseTransientFile(fd);
 }
 
 /*
@@ -161,7 +175,7 @@ create_master_key(const char *path)
 	unsigned char key[MASTER_KEY_LEN];
 	char		content[FILE_LEN];
 	char	   *temporary = psprintf("%s.%d", path, MyProcPid);
-	bool		linked;
+	int			link_errno;
 
 	if (RAND_priv_bytes(key, sizeof(key)) != 1)
 		raise_crypto();
@@ -176,10 +190,11 @@ create_master_key(const char *path)
 	unlink(temporary);
 	write_new_file(temporary, content, sizeof(content));
 	OPENSSL_cleanse(content, sizeof(content));
-	linked = link(temporary, path) == 0 || errno == EEXIST;
+	link_errno = link(temporary, path) == 0 ? 0 : errno;
 	unlink(temporary);
-	if (!linked)
-		raise_file_error(path, "cannot be created", strerror(errno));
+	errno = link_errno;
+	if (errno != 0 && errno != EEXIST)
+		raise_io_error("create");
 	get_parent_directory(temporary);
 	fsync_fname(temporary, true);
 }

@@ -31,7 +31,6 @@
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
-#define BCRYPT_MAX_COST		16
 
 PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
 PG_FUNCTION_INFO_V1(jwt_auth_verify_password);

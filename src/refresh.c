@@ -105,7 +105,7 @@ static const char revoke_command[] =
 "SELECT auth._end_session($1, $2, $3)";
 
 static const char audit_command[] =
-"SELECT auth._audit($3, $1, $2, $4)";
+"SELECT auth._audit($1, $2, $3, $4)";
 
 static SPIPlanPtr rotate_plan;
 static SPIPlanPtr look_plan;
@@ -158,16 +158,16 @@ sign_refresh_token(const RefreshToken *token)
 	client_policy(token->client_id, &policy);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (jwt_auth_issuer[0] != '\0')
-		json_push_string(&state, "iss", jwt_auth_issuer);
-	json_push_string(&state, "sub", uuid_text(&token->user_id));
-	json_push_string(&state, "aud", policy.audience);
-	json_push_integer(&state, "iat", unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC);
-	json_push_integer(&state, "exp", unix_usec(token->expires_at) / USECS_PER_SEC);
-	json_push_string(&state, "jti", uuid_text(&token->jti));
-	json_push_string(&state, "type", "refresh");
-	json_push_string(&state, "sid", uuid_text(&token->session_id));
-	json_push_integer(&state, "gen", token->generation);
-	json_push_string(&state, "client_id", token->client_id);
+		claims_push_string(&state, "iss", jwt_auth_issuer);
+	claims_push_string(&state, "sub", uuid_text(&token->user_id));
+	claims_push_string(&state, "aud", policy.audience);
+	claims_push_integer(&state, "iat", claims_unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC);
+	claims_push_integer(&state, "exp", claims_unix_usec(token->expires_at) / USECS_PER_SEC);
+	claims_push_string(&state, "jti", uuid_text(&token->jti));
+	claims_push_string(&state, "type", "refresh");
+	claims_push_string(&state, "sid", uuid_text(&token->session_id));
+	claims_push_integer(&state, "gen", token->generation);
+	claims_push_string(&state, "client_id", token->client_id);
 	return keyring_sign(PURPOSE_REFRESH,
 						JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
@@ -176,13 +176,10 @@ sign_refresh_token(const RefreshToken *token)
 static text *
 strip_bearer(text *token)
 {
-	static const char scheme[] = "bearer ";
 	const char *data = VARDATA_ANY(token);
 	size_t		len = VARSIZE_ANY_EXHDR(token);
 
-	if (len < strlen(scheme) || pg_strncasecmp(data, scheme, strlen(scheme)) != 0)
-		return token;
-	return cstring_to_text_with_len(data + strlen(scheme), len - strlen(scheme));
+	return jwt_skip_bearer(&data, &len) ? cstring_to_text_with_len(data, len) : token;
 }
 
 /* Verifies a refresh token and reads it; ROTATION_ROTATED if it is genuine. */
@@ -193,7 +190,7 @@ read_refresh_token(Datum datum, RefreshToken *token)
 	Jwt			jwt;
 	JoseStatus	status;
 
-	if (toast_raw_datum_size(datum) > (Size) jwt_auth_max_token_size)
+	if (toast_raw_datum_size(datum) > (Size) jwt_auth_max_token_size + VARHDRSZ + strlen("Bearer "))
 		return ROTATION_INVALID;
 	status = keyring_verify(PointerGetDatum(strip_bearer(DatumGetTextPP(datum))),
 							PURPOSE_REFRESH, &jwt);
@@ -211,6 +208,13 @@ read_refresh_token(Datum datum, RefreshToken *token)
 		!claims_integer(payload, "gen", &token->generation))
 		return ROTATION_INVALID;
 	return ROTATION_ROTATED;
+}
+
+/* Column n of the one row; zero where it is NULL. */
+static Datum
+column(int n, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
 }
 
 /* The one update.  On true, *token says what the successor says. */
@@ -239,16 +243,8 @@ rotate(RefreshToken *token)
 
 	token->generation++;
 	token->jti = jti;
-	token->expires_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
-														  SPI_tuptable->tupdesc, 1, &isnull));
+	token->expires_at = DatumGetTimestampTz(column(1, &isnull));
 	return true;
-}
-
-/* Reads column n of the one row; zero where it is NULL. */
-static Datum
-column(int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
 }
 
 static void
@@ -321,22 +317,21 @@ end_session(const RefreshToken *token, const char *reason)
 	CStringGetTextDatum(reason)};
 
 	run_plan(&revoke_plan, revoke_command, 3, types, args);
-	ForceSyncCommit();
 }
 
 static void
 audit(const RefreshToken *token, RotationStatus status)
 {
-	static Oid	types[4] = {UUIDOID, UUIDOID, TEXTOID, TEXTOID};
+	static Oid	types[4] = {TEXTOID, UUIDOID, UUIDOID, TEXTOID};
 	Datum		args[4];
 	char	   *event;
 
 	if (status == ROTATION_ROTATED && strcmp(GetConfigOption("jwt_auth.audit", false, false), "all") != 0)
 		return;
 	event = psprintf("refresh_%s", status_names[status]);
-	args[0] = UUIDPGetDatum(&token->user_id);
-	args[1] = UUIDPGetDatum(&token->session_id);
-	args[2] = CStringGetTextDatum(event);
+	args[0] = CStringGetTextDatum(event);
+	args[1] = UUIDPGetDatum(&token->user_id);
+	args[2] = UUIDPGetDatum(&token->session_id);
 	args[3] = CStringGetTextDatum(token->client_id);
 	run_plan(&audit_plan, audit_command, 4, types, args);
 }

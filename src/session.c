@@ -27,7 +27,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "errors.h"
@@ -125,6 +124,10 @@ fix_claims(const char *payload, bool is_local)
 static void
 deny(void)
 {
+	if (IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot sign in or out during a parallel operation")));
 	if (claims_denied < last_number)
 		set_ours(DENIED_SETTING, psprintf("%.0f", last_number), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
 }
@@ -135,7 +138,6 @@ parse_claims(void)
 	MemoryContext caller;
 	JoseStatus	status;
 	char	   *payload;
-	char	   *utf8;
 
 	if (parsed_context == NULL)
 		parsed_context = AllocSetContextCreate(CacheMemoryContext, "jwt_auth claims",
@@ -143,8 +145,8 @@ parse_claims(void)
 	MemoryContextReset(parsed_context);
 	caller = MemoryContextSwitchTo(parsed_context);
 	parsed_number = strtod(claims_text, &payload);
-	utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
-	status = claims_parse((unsigned char *) utf8, strlen(utf8), &parsed);
+	payload = pstrdup(payload);
+	status = claims_parse_text(payload, strlen(payload), &parsed);
 	MemoryContextSwitchTo(caller);
 	if (status != JOSE_OK)
 		elog(ERROR, "verified claims cannot be read");
@@ -164,7 +166,7 @@ current_claims(void)
 	if (!parsed_valid)
 		parse_claims();
 	if (parsed_number <= claims_denied ||
-		claims_expired(&parsed, unix_usec(GetCurrentStatementStartTimestamp()),
+		claims_expired(&parsed, claims_unix_usec(GetCurrentStatementStartTimestamp()),
 					   jwt_auth_leeway * USECS_PER_SEC))
 		return NULL;
 	return &parsed;
@@ -188,7 +190,8 @@ check_liveness(Jsonb *payload)
 		return JOSE_OK;
 	if (!claims_uuid(payload, "sid", &ids[1]) ||
 		!tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls) ||
-		!nulls[SESSIONS_REVOKED_AT])
+		!nulls[SESSIONS_REVOKED_AT] ||
+		DatumGetTimestampTz(values[SESSIONS_EXPIRES_AT]) <= now)
 		return JOSE_SESSION_ENDED;
 	if (!nulls[SESSIONS_SESSION_EXPIRES_AT] &&
 		DatumGetTimestampTz(values[SESSIONS_SESSION_EXPIRES_AT]) <= now)
@@ -258,7 +261,6 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 
 /*
  * deauthenticate() returns void
- *
  */
 Datum
 jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
@@ -267,47 +269,61 @@ jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The bearer token of an Authorization header (RFC 6750 section 2.1), or NULL. */
-static const char *
-bearer_token(const char *authorization)
-{
-	static const char scheme[] = "bearer ";
-
-	if (authorization == NULL || pg_strncasecmp(authorization, scheme, strlen(scheme)) != 0)
-		return NULL;
-	authorization += strlen(scheme);
-	while (*authorization == ' ')
-		authorization++;
-	return authorization;
-}
-
 /*
- * Reads the headers of the request, as PostgREST hands them over; false if
- * they are no JSON object.
+ * Reads what PostgREST says of the request in a setting, empty where it says
+ * nothing; false if that is no JSON object.
  */
 static bool
-read_headers(ClaimSet *headers)
+read_request(const char *setting, ClaimSet *object)
 {
-	const char *text = GetConfigOption("request.headers", true, false);
-	char	   *utf8;
+	const char *text = GetConfigOption(setting, true, false);
 
 	if (text == NULL || text[0] == '\0')
 		text = "{}";
-	utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
-	return claims_parse((unsigned char *) utf8, strlen(utf8), headers) == JOSE_OK;
+	return claims_parse_text(pstrdup(text), strlen(text), object) == JOSE_OK;
+}
+
+/*
+ * Whether PostgREST, which has switched to a role by its own reading of the
+ * request, has read the same token as we have (NULL: none).  Of two
+ * Authorization headers it takes the first, but hands over the last.  What it
+ * says is believed only in so far as it is a reason to refuse.
+ */
+static bool
+same_token(const Jwt *jwt)
+{
+	static const char *const names[] = {"jti", "sub", "role"};
+	ClaimSet	theirs;
+
+	if (!read_request("request.jwt.claims", &theirs))
+		return false;
+	if (JB_ROOT_COUNT(theirs.json) == 0)
+		return true;			/* not PostgREST */
+	if (jwt == NULL)
+		return JB_ROOT_COUNT(theirs.json) == 1 && claims_member(theirs.json, "role") != NULL;
+	for (size_t i = 0; i < lengthof(names); i++)
+	{
+		char	   *ours = claims_string(jwt->payload.json, names[i]);
+
+		if (ours != NULL && !claims_string_equals(theirs.json, names[i], ours))
+			return false;
+	}
+	return true;
 }
 
 /*
  * Answers 401 through PostgREST: the SQLSTATE PGRST lets message and detail
  * set the whole answer.
  */
-static void
+pg_noreturn static void
 raise_unauthorized(JoseStatus status)
 {
+	if (jose_reason(status) == NULL)
+		jose_raise_token(status);	/* our fault, not the token's */
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),
-			 errmsg("{\"code\":\"28000\",\"message\":\"%s\",\"details\":\"reason: %s\",\"hint\":null}",
-					jose_message(status), jose_reason(status)),
+			 errmsg("{\"code\":\"%s\",\"message\":\"%s\",\"details\":\"reason: %s\",\"hint\":null}",
+					unpack_sql_state(jose_sqlstate(status)), jose_message(status), jose_reason(status)),
 			 errdetail("{\"status\":401,\"headers\":{\"WWW-Authenticate\":"
 					   "\"Bearer error=\\\"invalid_token\\\", error_description=\\\"%s\\\"\"}}",
 					   jose_message(status))));
@@ -319,25 +335,34 @@ raise_unauthorized(JoseStatus status)
 Datum
 jwt_auth_pre_request(PG_FUNCTION_ARGS)
 {
-	const char *bearer;
+	const char *authorization;
+	size_t		len;
 	NullableDatum token = {0, false};
 	ClaimSet	headers;
 	Jwt			jwt;
-	JoseStatus	status;
+	bool		has_token;
+	JoseStatus	status = JOSE_OK;
 
 	deny();
-	if (!read_headers(&headers))
+	if (!read_request("request.headers", &headers))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("request.headers is not a JSON object")));
-	bearer = bearer_token(claims_string(headers.json, "authorization"));
-	if (bearer != NULL)
+	authorization = claims_string(headers.json, "authorization");
+	len = authorization != NULL ? strlen(authorization) : 0;
+	has_token = jwt_skip_bearer(&authorization, &len);
+	if (has_token)
 	{
-		token.value = CStringGetTextDatum(bearer);
+		token.value = PointerGetDatum(cstring_to_text_with_len(authorization, len));
 		status = sign_in(token, true, &jwt);
-		if (status != JOSE_OK)
-			raise_unauthorized(status);
 	}
+	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL))
+	{
+		deny();
+		status = JOSE_AMBIGUOUS_TOKEN;
+	}
+	if (status != JOSE_OK)
+		raise_unauthorized(status);
 	PG_RETURN_VOID();
 }
 
@@ -353,13 +378,13 @@ jwt_auth_user_agent(PG_FUNCTION_ARGS)
 	ClaimSet	headers;
 	char	   *agent;
 
-	if (!read_headers(&headers) || (agent = claims_string(headers.json, "user-agent")) == NULL)
+	if (!read_request("request.headers", &headers) || (agent = claims_string(headers.json, "user-agent")) == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(agent, pg_mbcliplen(agent, strlen(agent), MAX_USER_AGENT)));
 }
 
 /*
- * uid() returns uuid: the subject, where it is one of our users' ids
+ * uid() returns uuid: the subject, where it is a uuid
  */
 Datum
 jwt_auth_uid(PG_FUNCTION_ARGS)

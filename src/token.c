@@ -54,7 +54,7 @@ typedef struct VerifyArgs
 	const char *typ;			/* NULL: any */
 } VerifyArgs;
 
-static void
+pg_noreturn static void
 raise_argument(const char *message, const char *hint)
 {
 	ereport(ERROR,
@@ -115,18 +115,14 @@ static int64
 leeway_argument(FunctionCallInfo fcinfo)
 {
 	Interval   *leeway;
-	int64		usec;
 
 	if (PG_ARGISNULL(ARG_LEEWAY))
 		raise_argument("leeway must not be NULL", NULL);
 	leeway = PG_GETARG_INTERVAL_P(ARG_LEEWAY);
 	if (leeway->month != 0 || leeway->day < 0 || leeway->day > 1 ||
-		leeway->time < 0 || leeway->time > MAX_LEEWAY)
+		leeway->time < 0 || leeway->time > MAX_LEEWAY - leeway->day * USECS_PER_DAY)
 		raise_argument("leeway must be between zero and one day", NULL);
-	usec = leeway->time + leeway->day * USECS_PER_DAY;
-	if (usec > MAX_LEEWAY)
-		raise_argument("leeway must be between zero and one day", NULL);
-	return usec;
+	return leeway->time + leeway->day * USECS_PER_DAY;
 }
 
 static char *
@@ -142,7 +138,7 @@ at_time_argument(FunctionCallInfo fcinfo)
 
 	if (TIMESTAMP_NOT_FINITE(at_time))
 		raise_argument("time to verify at must be finite", NULL);
-	return unix_usec(at_time);
+	return claims_unix_usec(at_time);
 }
 
 static void
@@ -191,8 +187,8 @@ text_key(text *key_text, bool secret, bool private)
 	{
 		if (bytes[i] == '{')
 			raise_argument("key looks like a JWK but was given as text",
-						   "Cast it: '…'::jsonb.");
-		if (!isspace((unsigned char) bytes[i]))
+						   "Cast it to jsonb.");
+		if (strchr(" \t\r\n", bytes[i]) == NULL)
 			break;
 	}
 	if (secret)
@@ -241,7 +237,7 @@ verify_with_key(Jwt *jwt, JoseKey *key, AlgSet algorithms, const VerifyArgs *arg
 		return JOSE_ALGORITHM_NOT_ALLOWED;
 	status = jwt_verify_signature(jwt, key);
 	if (status == JOSE_WEAK_KEY)
-		jose_raise_key(status);
+		status = JOSE_KEY_MISMATCH; /* for the algorithm that the token names */
 	if (status == JOSE_OK && args->typ != NULL && !jwt_has_typ(jwt, args->typ))
 		status = JOSE_WRONG_TOKEN_TYPE;
 	if (status == JOSE_OK)
@@ -267,6 +263,19 @@ verify_text(FunctionCallInfo fcinfo, Jwt *jwt)
 	if (status != JOSE_OK)
 		return status;
 	return verify_with_key(jwt, key, args.algorithms, &args);
+}
+
+/* The one algorithm that a JWK stands for, which it must be strong enough for. */
+static AlgSet
+default_algorithm(const Jwk *jwk)
+{
+	const JoseAlg *alg = jwkset_default_alg(jwk);
+
+	if (alg == NULL)
+		return 0;
+	if (jwk_check_alg(jwk->key, alg) == JOSE_WEAK_KEY)
+		jose_raise_key(JOSE_WEAK_KEY);
+	return ALG_BIT(alg);
 }
 
 /* jwt_verify with a JWK or JWK Set, up to the answer. */
@@ -296,8 +305,8 @@ verify_jwk(FunctionCallInfo fcinfo, Jwt *jwt)
 		return JOSE_KEY_MISMATCH;
 
 	algorithms = args.algorithms;
-	if (algorithms == 0 && jwkset_default_alg(&jwk) != NULL)
-		algorithms = ALG_BIT(jwkset_default_alg(&jwk));
+	if (algorithms == 0)
+		algorithms = default_algorithm(&jwk);
 	return verify_with_key(jwt, jwk.key, algorithms, &args);
 }
 

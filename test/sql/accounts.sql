@@ -140,6 +140,15 @@ RESET response.headers;
 RESET jwt_auth.refresh_reuse_grace;
 SELECT pg_temp.short(auth.refresh(:'refresh2'));
 
+-- PostgREST's URL filters run in the statement of the call: none that could
+-- raise for an error object, and so undo it, is let through.
+WITH "pgrst_source" AS (SELECT "auth"."login"("email" := 'x', "password" := 'y') AS pgrst_scalar)
+SELECT pgrst_scalar ->> 'error_code' AS plain FROM (SELECT "login".* FROM "pgrst_source" AS "login") t;
+WITH "pgrst_source" AS (SELECT "auth"."login"("email" := 'x', "password" := 'y') AS pgrst_scalar)
+SELECT 1 FROM (SELECT "login".* FROM "pgrst_source" AS "login" WHERE to_jsonb("login"."pgrst_scalar") ->> 'error' IS NULL) t;
+WITH "pgrst_source" AS (SELECT "auth"."login"("email" := 'x', "password" := 'y') AS pgrst_scalar)
+SELECT 1 FROM (SELECT CAST(to_jsonb("login"."to_jsonb") ->> 'error' AS int) FROM "pgrst_source" AS "login") t;
+
 -- A disabled account: said after the right password only; its sessions end.
 SELECT auth.login('max@example.com', repeat('x', 72)) AS answer \gset
 SELECT auth.set_active(id, false) FROM auth.users WHERE email = 'max@example.com';
@@ -151,6 +160,11 @@ SELECT pg_temp.short(auth.login('max@example.com', repeat('x', 72))) AS again,
 SELECT auth.set_active('00000000-0000-0000-0000-000000000000', true);
 SELECT auth.set_active(id, NULL) FROM auth.users;
 
+-- A user who is gone has no session, and no account that is disabled.
+SELECT auth.login('eve@example.com', 'correct horse') ->> 'refresh_token' AS refresh \gset
+DELETE FROM auth.users WHERE email = 'eve@example.com';
+SELECT pg_temp.short(auth.refresh(:'refresh')) || ' ' || current_setting('response.status') AS answer;
+
 -- A client's row overrides the settings; its audience binds its tokens.
 INSERT INTO auth.clients (client_id, audience, access_token_lifetime, refresh_tokens)
 VALUES ('kiosk', 'https://kiosk.example', '1 min', false), ('default', NULL, '2 min', true);
@@ -158,6 +172,13 @@ SELECT auth.login('ann@example.com', 'correct horse', client_id => 'kiosk') AS a
 SELECT pg_temp.short(:'answer'), :'answer'::jsonb ->> 'expires_in' AS expires_in,
 	   auth.jwt_verify(:'answer'::jsonb ->> 'access_token') ->> 'aud' AS aud;
 SELECT auth.login('ann@example.com', 'correct horse') ->> 'expires_in' AS expires_in;
+SET jwt_auth.audience = 'https://app.example';
+SELECT auth.login('ann@example.com', 'correct horse', client_id => 'kiosk');
+SELECT auth.jwt_verify(auth.login('ann@example.com', 'correct horse') ->> 'access_token') ->> 'aud' AS aud;
+RESET jwt_auth.audience;
+\set VERBOSITY sqlstate
+INSERT INTO auth.clients (client_id, access_token_lifetime) VALUES ('eternal', '178000000 years');
+\set VERBOSITY default
 UPDATE auth.clients SET audience = 'https://other.example' WHERE client_id = 'kiosk';
 SELECT auth.jwt_verify(:'answer'::jsonb ->> 'access_token');
 SET jwt_auth.session_lifetime = '30 s';

@@ -154,6 +154,14 @@ SET jwt_auth.password_min_length = 1;
 SELECT auth.register('bob@example.com', 'short') ->> 'error_code' AS error;
 SELECT auth.register('bob@example.com', 'correct horse') ->> 'role' AS role;
 
+-- A setting with a list can be set again and again
+RESET ROLE;
+SET jwt_auth.allowed_algorithms = 'ES256, HS256';
+SET jwt_auth.allowed_algorithms = 'HS256, ES256';
+SET jwt_auth.allowed_algorithms = 'none';
+RESET jwt_auth.allowed_algorithms;
+SET ROLE regress_forger;
+
 -- None of the settings that there are
 SELECT count(*) > 10 AS some, bool_and(try(format('SET %s = %L', name, boot_val)) ~ '^(42501|55P02)') AS all_refused
 FROM pg_settings WHERE name ~ '^jwt_auth\.';

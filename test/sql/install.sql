@@ -163,6 +163,7 @@ SELECT auth.create_api('regress_other', 'regress_anon', 'regress_bypass', 'regre
 SELECT auth.create_api('regress_app', 'regress_anon', 'regress_authenticated', 'regress_authenticator');
 SELECT auth.create_api('regress_other', client_id => 'unknown');
 SELECT auth.create_api('auth'), auth.create_api('pg_catalog');
+SELECT auth.create_api('regress"other');
 GRANT CREATE ON SCHEMA regress_api TO regress_mallory;
 SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator');
 REVOKE CREATE ON SCHEMA regress_api FROM regress_mallory;

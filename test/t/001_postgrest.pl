@@ -312,6 +312,54 @@ is_refused($bob->{access_token}, 'an access token after logout');
 ($status) = rpc('refresh', { refresh_token => $bob->{refresh_token} });
 is($status, 403, 'a refresh token after logout is 403');
 
+# PostgREST reads the first of several Authorization headers, and hands over the
+# last; it also takes a tab for a blank.  A token that it alone has seen, and
+# whose session is over, must lend nobody its role.
+
+sub status_with
+{
+	my (@authorization) = @_;
+
+	return HTTP::Tiny->new->get("$api/notes", { headers => { Authorization => \@authorization } })->{status};
+}
+
+my $dead = $bob->{access_token};
+$alice = login('alice@example.org', $password{'alice@example.org'});
+my $live = $alice->{access_token};
+is(status_with("Bearer $live"), 200, 'one live token');
+is(status_with("bearer $live"), 200, '... whatever the case of its scheme');
+is(status_with('Basic x'), 200, 'another scheme is anonymous');
+is(status_with("Bearer $dead", 'Basic x'), 401, 'an ended session before another scheme');
+is(status_with("Bearer $dead", "Bearer $live"), 401, '... before a live one');
+is(status_with("Bearer $live", "Bearer $dead"), 401, '... behind a live one');
+is(status_with("Basic x", "Bearer $live"), 401, 'a live token that PostgREST has not read');
+is(status_with("Bearer\t$dead"), 401, 'an ended session behind a tab');
+
+# Filters from the URL run in the statement of the call.  One that raises for an
+# error object alone would undo what the error leaves behind.
+
+my @filters = (
+	'?or=(pgrst_scalar-%3E%3Eerror.is.null,pgrst_scalar-%3E%3Eerror.like.*%5C)',
+	'?select=pgrst_scalar:pgrst_scalar-%3E%3Eerror::int',
+	'?or=(to_jsonb-%3Epgrst_scalar-%3E%3Eerror.is.null,to_jsonb-%3Epgrst_scalar-%3E%3Eerror.like.*%5C)');
+($status, $second) = rpc('refresh', { refresh_token => $alice->{refresh_token} });
+my $recorded = sql($failures);
+foreach my $filter (@filters)
+{
+	($status) = rpc("login$filter", { email => 'alice@example.org', password => $wrong_password });
+	is($status, 400, 'a filtered login is refused');
+	($status) = rpc("login$filter",
+		{ email => 'alice@example.org', password => $password{'alice@example.org'} });
+	is($status, 400, '... with the right password as well');
+	($status) = rpc("refresh$filter", { refresh_token => $second->{refresh_token} });
+	is($status, 400, '... and so is a filtered refresh');
+}
+is(sql($failures), $recorded, 'no password was looked at');
+($status) = rpc('login?select=*&limit=1', { email => 'alice@example.org', password => $wrong_password });
+is($status, 401, 'what filters nothing is let through');
+($status, $second) = rpc('refresh', { refresh_token => $second->{refresh_token} });
+is($status, 200, 'the refresh token is still good');
+
 # Keys: one that waits is published already, and one that signs is accepted as
 # soon as PostgREST has reloaded its configuration, which NOTIFY asks it to do
 
