@@ -1,6 +1,7 @@
 /*
  * alg.h
- *	  The one table of signature algorithms (RFC 7518 section 3, RFC 8037).
+ *	  The one table of signature algorithms (RFC 7518 section 3, RFC 8037,
+ *	  RFC 8812, RFC 9864).
  */
 #ifndef JWT_AUTH_ALG_H
 #define JWT_AUTH_ALG_H
@@ -19,6 +20,7 @@ typedef enum JoseFamily
 {
 	JOSE_HMAC,
 	JOSE_RSA_PKCS1,
+	JOSE_RSA_PSS,
 	JOSE_ECDSA,
 	JOSE_EDDSA,
 } JoseFamily;
@@ -28,10 +30,10 @@ typedef struct JoseAlg
 	const char *name;			/* "alg" of the header; compared exactly */
 	JoseFamily	family;
 	JoseKeyType kty;
-	const char *curve;			/* "crv" of the key; NULL where there is none */
+	const char *curve;			/* "crv" of the key; NULL: none, or any */
 	const char *digest;			/* OpenSSL's name; NULL where it is built in */
 	size_t		digest_len;		/* bytes; also the least length of a secret */
-	size_t		signature_len;	/* bytes; 0 where it is the modulus' length */
+	size_t		signature_len;	/* bytes; 0 where it depends on the key */
 } JoseAlg;
 
 extern const JoseAlg *alg_find(const char *name, size_t len);

@@ -1,11 +1,12 @@
 /*
  * jwk.c
  *	  Keys: secrets, PEM, JWK members and PKCS#8 to and from OpenSSL keys.
- *	  RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2, RFC 7468.
+ *	  RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2, RFC 8812
+ *	  section 3.1, RFC 7468, RFC 7638.
  *
  * Owns every way into and out of a JoseKey.  Guarantees that a key which made
  * it into one is of a type and curve in use here, is strong enough (RFC 8725
- * section 3.5), is valid (points on their curve, RFC 8725 section 3.4), and
+ * section 3.5), is valid (EC points on their curve, RFC 8725 section 3.4), and
  * that its private half belongs to its public one; that no secret is empty;
  * and that whatever held private bytes is wiped before it is freed.
  */
@@ -38,7 +39,7 @@
 /* Beyond 3072 bits OpenSSL verifies with no longer exponent than this. */
 #define MAX_RSA_EXPONENT_BITS	64
 
-/* Curves of kty EC: RFC 7518 section 6.2.1.1. */
+/* Curves of kty EC: RFC 7518 section 6.2.1.1, RFC 8812 section 3.1. */
 typedef struct EcCurve
 {
 	const char *crv;
@@ -48,6 +49,9 @@ typedef struct EcCurve
 
 static const EcCurve ec_curves[] = {
 	{"P-256", "prime256v1", 32},
+	{"P-384", "secp384r1", 48},
+	{"P-521", "secp521r1", 66},
+	{"secp256k1", "secp256k1", 32},
 };
 
 /*
@@ -76,6 +80,34 @@ static const unsigned char ed25519_low_order[] = {
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
 };
 
+/* The same of Ed448: points whose order divides 4. */
+static const unsigned char ed448_low_order[] = {
+	/* 0: order 4 */
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	/* 1: the neutral element */
+	0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	/* -1: order 2 */
+	0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00,
+	/* 0 and 1 again, not reduced */
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00,
+};
+
 /* Curves of kty OKP: RFC 8037 section 2. */
 typedef struct OkpCurve
 {
@@ -88,6 +120,7 @@ typedef struct OkpCurve
 
 static const OkpCurve okp_curves[] = {
 	{"Ed25519", "ED25519", 32, ed25519_low_order, sizeof(ed25519_low_order)},
+	{"Ed448", "ED448", 57, ed448_low_order, sizeof(ed448_low_order)},
 };
 
 /* The numbers of an RSA key, the public ones first. */
@@ -393,6 +426,8 @@ check_okp(const EVP_PKEY *pkey, const OkpCurve *curve)
 	if (EVP_PKEY_get_raw_public_key(pkey, x, &len) != 1 || len != curve->bytes)
 		return JOSE_BAD_KEY;
 	x[len - 1] &= 0x7F;			/* the sign of the other coordinate */
+	if (len == MAX_OKP && x[len - 1] != 0)
+		return JOSE_BAD_KEY;	/* Ed448's last byte holds nothing else */
 	for (size_t i = 0; i < curve->low_order_len; i += len)
 	{
 		if (memcmp(x, curve->low_order + i, len) == 0)
@@ -1007,6 +1042,7 @@ generate_pkey(const JoseAlg *alg)
 {
 	const EcCurve *ec;
 	const OkpCurve *okp;
+	const char *crv = alg->curve != NULL ? alg->curve : okp_curves[0].crv;
 
 	switch (alg->kty)
 	{
@@ -1014,10 +1050,10 @@ generate_pkey(const JoseAlg *alg)
 			/* e is 65537 unless one asks otherwise */
 			return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) JWK_MIN_RSA_BITS);
 		case JOSE_KTY_EC:
-			ec = ec_curve_by_crv(alg->curve, strlen(alg->curve));
+			ec = ec_curve_by_crv(crv, strlen(crv));
 			return ec != NULL ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", ec->group) : NULL;
 		case JOSE_KTY_OKP:
-			okp = okp_curve_by_crv(alg->curve, strlen(alg->curve));
+			okp = okp_curve_by_crv(crv, strlen(crv));
 			return okp != NULL ? EVP_PKEY_Q_keygen(NULL, NULL, okp->type) : NULL;
 		case JOSE_KTY_OCT:
 			break;
@@ -1042,31 +1078,53 @@ jwk_generate(const JoseAlg *alg, JoseKey **key)
 }
 
 /*
+ * Encodes a key pair, or its public half, as "DER" or "PEM".
+ */
+static JoseStatus
+encode_pkey(const JoseKey *key, bool with_private, const char *format, unsigned char **bytes, size_t *len)
+{
+	OSSL_ENCODER_CTX *ctx =
+		OSSL_ENCODER_CTX_new_for_pkey(key->pkey, with_private ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, format,
+									  with_private ? "PrivateKeyInfo" : "SubjectPublicKeyInfo", NULL);
+
+	if (ctx == NULL || OSSL_ENCODER_to_data(ctx, bytes, len) != 1)
+		*bytes = NULL;
+	OSSL_ENCODER_CTX_free(ctx);
+	return *bytes != NULL ? JOSE_OK : JOSE_CRYPTO_FAILURE;
+}
+
+/*
  * The private half as bytes to be wrapped, freed with jwk_free_bytes.
  * JOSE_NOT_PRIVATE_KEY where there is none.
  */
 JoseStatus
 jwk_to_bytes(const JoseKey *key, unsigned char **bytes, size_t *len)
 {
-	OSSL_ENCODER_CTX *ctx;
-
 	*bytes = NULL;
 	*len = 0;
 	if (!key->is_private)
 		return JOSE_NOT_PRIVATE_KEY;
-	if (key->kty == JOSE_KTY_OCT)
-	{
-		*bytes = OPENSSL_memdup(key->secret, key->secret_len);
-		*len = key->secret_len;
-	}
-	else
-	{
-		ctx = OSSL_ENCODER_CTX_new_for_pkey(key->pkey, EVP_PKEY_KEYPAIR, "DER", "PrivateKeyInfo", NULL);
-		if (ctx != NULL && OSSL_ENCODER_to_data(ctx, bytes, len) != 1)
-			*bytes = NULL;
-		OSSL_ENCODER_CTX_free(ctx);
-	}
+	if (key->kty != JOSE_KTY_OCT)
+		return done(encode_pkey(key, true, "DER", bytes, len));
+	*bytes = OPENSSL_memdup(key->secret, key->secret_len);
+	*len = key->secret_len;
 	return done(*bytes != NULL ? JOSE_OK : JOSE_CRYPTO_FAILURE);
+}
+
+/*
+ * A key as PEM, not NUL-terminated: the key pair, or its public half alone.
+ * JOSE_UNSUPPORTED_KEY for a secret, of which there is no PEM.
+ */
+JoseStatus
+jwk_to_pem(const JoseKey *key, bool with_private, unsigned char **pem, size_t *len)
+{
+	*pem = NULL;
+	*len = 0;
+	if (key->kty == JOSE_KTY_OCT)
+		return JOSE_UNSUPPORTED_KEY;
+	if (with_private && !key->is_private)
+		return JOSE_NOT_PRIVATE_KEY;
+	return done(encode_pkey(key, with_private, "PEM", pem, len));
 }
 
 /*
@@ -1261,4 +1319,57 @@ jwk_free_export(JwkExport *out)
 	OPENSSL_free(out->x);
 	OPENSSL_free(out->y);
 	memset(out, 0, sizeof(*out));
+}
+
+/*
+ * Hashes one member of the thumbprint's JSON, whose strings need no escape.
+ */
+static bool
+hash_member(EVP_MD_CTX *ctx, const char *before, const char *value)
+{
+	return EVP_DigestUpdate(ctx, before, strlen(before)) == 1 &&
+		EVP_DigestUpdate(ctx, value, strlen(value)) == 1;
+}
+
+/*
+ * Hashes a JWK of its required members alone, in the order of their names and
+ * without white space (RFC 7638 section 3.2, RFC 8037 section 2).
+ */
+static bool
+hash_required_members(EVP_MD_CTX *ctx, const JwkExport *jwk)
+{
+	bool		ok;
+
+	if (jwk->k != NULL)
+		ok = hash_member(ctx, "{\"k\":\"", jwk->k) && hash_member(ctx, "\",\"kty\":\"", jwk->kty);
+	else if (jwk->n != NULL)
+		ok = hash_member(ctx, "{\"e\":\"", jwk->e) && hash_member(ctx, "\",\"kty\":\"", jwk->kty) &&
+			hash_member(ctx, "\",\"n\":\"", jwk->n);
+	else
+		ok = hash_member(ctx, "{\"crv\":\"", jwk->crv) && hash_member(ctx, "\",\"kty\":\"", jwk->kty) &&
+			hash_member(ctx, "\",\"x\":\"", jwk->x) &&
+			(jwk->y == NULL || hash_member(ctx, "\",\"y\":\"", jwk->y));
+	return ok && hash_member(ctx, "\"}", "");
+}
+
+/*
+ * The SHA-256 thumbprint of a key (RFC 7638): the same for a private key and
+ * its public half.
+ */
+JoseStatus
+jwk_thumbprint(const JoseKey *key, unsigned char thumbprint[JWK_THUMBPRINT_LEN])
+{
+	EVP_MD_CTX *ctx;
+	JwkExport	jwk;
+	JoseStatus	status = jwk_export(key, key->kty == JOSE_KTY_OCT, &jwk);
+
+	if (status != JOSE_OK)
+		return status;
+	ctx = EVP_MD_CTX_new();
+	if (ctx == NULL || EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) != 1 ||
+		!hash_required_members(ctx, &jwk) || EVP_DigestFinal_ex(ctx, thumbprint, NULL) != 1)
+		status = JOSE_CRYPTO_FAILURE;
+	EVP_MD_CTX_free(ctx);
+	jwk_free_export(&jwk);
+	return done(status);
 }

@@ -86,6 +86,14 @@ extern JoseStatus jwk_to_bytes(const JoseKey *key, unsigned char **bytes, size_t
 extern JoseStatus jwk_from_bytes(const JoseAlg *alg, const unsigned char *bytes, size_t len, JoseKey **key);
 extern void jwk_free_bytes(unsigned char *bytes, size_t len);
 
+/* PEM: PKCS#8, or SubjectPublicKeyInfo.  Freed with jwk_free_bytes. */
+extern JoseStatus jwk_to_pem(const JoseKey *key, bool with_private, unsigned char **pem, size_t *len);
+
+/* Bytes of a thumbprint: SHA-256. */
+#define JWK_THUMBPRINT_LEN	32
+
+extern JoseStatus jwk_thumbprint(const JoseKey *key, unsigned char thumbprint[JWK_THUMBPRINT_LEN]);
+
 extern JoseStatus jwk_export(const JoseKey *key, bool with_private, JwkExport *out);
 extern void jwk_free_export(JwkExport *out);
 

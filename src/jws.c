@@ -1,7 +1,8 @@
 /*
  * jws.c
  *	  JWS compact serialization: RFC 7515 sections 5 and 7.1, with the
- *	  signatures of RFC 7518 section 3 and RFC 8037 section 3.1.
+ *	  signatures of RFC 7518 section 3, RFC 8037 section 3.1, RFC 8812
+ *	  section 3.2 and RFC 9864 section 2.2.
  *
  * Owns splitting a token, signing and verifying.  Guarantees that the key
  * decides: its type, curve and size are held against the algorithm before it
@@ -23,6 +24,7 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
+#include <openssl/rsa.h>
 
 #include "base64url.h"
 
@@ -235,6 +237,18 @@ ecdsa_raw_to_der(const unsigned char *raw, size_t half, unsigned char **der, siz
 }
 
 /*
+ * RFC 7518 section 3.5: PSS with a salt as long as the digest, no other, and
+ * MGF1 over the same digest, which is OpenSSL's default.
+ */
+static bool
+set_padding(const JoseAlg *alg, EVP_PKEY_CTX *ctx)
+{
+	return alg->family != JOSE_RSA_PSS ||
+		(EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+		 EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
+/*
  * Signs with a private key, in OpenSSL's own form of the signature.  *len: the
  * room, then the length.
  */
@@ -243,11 +257,13 @@ pkey_sign(const JoseAlg *alg, const JoseKey *key, const char *input, size_t inpu
 		  unsigned char *signature, size_t *len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pkey_ctx = NULL;
 	const EVP_MD *md;
 	bool		ok = false;
 
 	if (ctx != NULL && find_digest(alg, &md) &&
-		EVP_DigestSignInit(ctx, NULL, md, NULL, key->pkey) == 1)
+		EVP_DigestSignInit(ctx, &pkey_ctx, md, NULL, key->pkey) == 1 &&
+		set_padding(alg, pkey_ctx))
 		ok = EVP_DigestSign(ctx, signature, len, (const unsigned char *) input, input_len) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok;
@@ -261,11 +277,13 @@ pkey_verify(const JoseAlg *alg, const JoseKey *key, const char *input, size_t in
 			const unsigned char *signature, size_t len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pkey_ctx = NULL;
 	const EVP_MD *md;
 	JoseStatus	status = JOSE_CRYPTO_FAILURE;
 
 	if (ctx != NULL && find_digest(alg, &md) &&
-		EVP_DigestVerifyInit(ctx, NULL, md, NULL, key->pkey) == 1)
+		EVP_DigestVerifyInit(ctx, &pkey_ctx, md, NULL, key->pkey) == 1 &&
+		set_padding(alg, pkey_ctx))
 		status = EVP_DigestVerify(ctx, signature, len, (const unsigned char *) input, input_len) == 1 ?
 			JOSE_OK : JOSE_BAD_SIGNATURE;
 	EVP_MD_CTX_free(ctx);
@@ -339,6 +357,7 @@ jws_sign(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len,
 			ok = ecdsa_sign(alg, key, input, input_len, signature);
 			break;
 		case JOSE_RSA_PKCS1:
+		case JOSE_RSA_PSS:
 		case JOSE_EDDSA:
 			ok = pkey_sign(alg, key, input, input_len, signature, signature_len) &&
 				*signature_len == len;
@@ -378,6 +397,7 @@ jws_verify(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len
 			status = ecdsa_verify(alg, key, input, input_len, signature);
 			break;
 		case JOSE_RSA_PKCS1:
+		case JOSE_RSA_PSS:
 		case JOSE_EDDSA:
 			status = pkey_verify(alg, key, input, input_len, signature, signature_len);
 			break;

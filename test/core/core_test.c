@@ -121,6 +121,97 @@ static const char a4_token[] =
 
 #define A4_D \
 	"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
+
+/*
+ * More tokens, keys and signatures: RFC 7515 appendix A.4 (ES512), RFC 7520
+ * section 4.2 (PS384), RFC 7638 section 3.1, RFC 8032 section 7.4 ("Blank" and
+ * "1 octet"), RFC 6979 appendix A.2.6 (P-384 and SHA-384, "sample"), and the
+ * deterministic signature of "Satoshi Nakamoto" with the secp256k1 key 1.
+ */
+static const char es512_token[] =
+	"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOY"
+	"aRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8Kp"
+	"EHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+
+static const char ps384_token[] =
+	"eyJhbGciOiJQUzM4NCIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9.SXTigJl"
+	"zIGEgZGFuZ2Vyb3VzIGJ1c2luZXNzLCBGcm9kbywgZ29pbmcgb3V0IHlvdXIgZG9vci4gWW91IHN0ZXA"
+	"gb250byB0aGUgcm9hZCwgYW5kIGlmIHlvdSBkb24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5"
+	"vIGtub3dpbmcgd2hlcmUgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4.cu22eBqkYDKgIlTpzDXGvaF"
+	"fz6WGoz7fUDcfT0kkOy42miAh2qyBzk1xEsnk2IpN6-tPid6VrklHkqsGqDqHCdP6O8TTB5dDDItllVo"
+	"6_1OLPpcbUrhiUSMxbbXUvdvWXzg-UD8biiReQFlfz28zGWVsdiNAUf8ZnyPEgVFn442ZdNqiVJRmBqr"
+	"YRXe8P_ijQ7p8Vdz0TTrxUeT3lm8d9shnr2lfJT8ImUjvAA2Xez2Mlp8cBE5awDzT0qI0n6uiP1aCN_2"
+	"_jLAeQTlqRHtfa64QQSUmFAAjVKPbByi7xho0uTOcbH510a6GYmJUAfmWjwZ6oD4ifKo8DYM-X72Eaw";
+
+#define ES512_X \
+	"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxc" \
+	"WceqwQGk"
+
+#define ES512_Y \
+	"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf6" \
+	"3e3kyMj2"
+
+#define ES512_D \
+	"AY5pb7A0UFiB3RELSD64fTLOSV_jazdF7fLYyuTw8lOfRhWg6Y6rUrPAxerEzgdRhajnu0ferB0d53vM" \
+	"9mE15j2C"
+
+#define PS384_N \
+	"n4EPtAOCc9AlkeQHPzHStgAbgs7bTZLwUBZdR8_KuKPEHLd4rHVTeT-O-XV2jRojdNhxJWTDvNd7nqQ0" \
+	"VEiZQHz_AJmSCpMaJMRBSFKrKb2wqVwGU_NsYOYL-QtiWN2lbzcEe6XC0dApr5ydQLrHqkHHig3RBord" \
+	"aZ6Aj-oBHqFEHYpPe7Tpe-OfVfHd1E6cS6M1FZcD1NNLYD5lFHpPI9bTwJlsde3uhGqC0ZCuEHg8lhzw" \
+	"OHrtIQbS0FVbb9k3-tVTU4fg_3L_vniUFAKwuCLqKnS2BYwdq_mzSnbLY7h_qixoR7jig3__kRhuaxwU" \
+	"kRz5iaiQkqgc5gHdrNP5zw"
+
+#define RFC7638_N \
+	"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1" \
+	"L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4" \
+	"QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbO" \
+	"pbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csF" \
+	"Cur-kEgU8awapJzKnqDKgw"
+
+#define ED448_X \
+	"X9dEm1m0Yf0s54fsYWrUah2hNCSFpw4fig6nXYDpZ3jt8SR2m0bHBhvWeD3x5Q9s0foavq_oJWGA"
+
+#define ED448_D \
+	"bIKlYsuAjRDWMr6JyFE-v2ySnzTd-oyfY8mWDvbjSKNSjIo_zC8ETjmj_FuUSS-PAy51SaIAmPlb"
+
+#define ED448_SIGNATURE \
+	"Uzo39rvkVyUfAjwNiPl2ri37UEqEPjTSB0_YI9QaWR8rIz8DT2KCgfL9eiLd1H14KMWb0KIb_TmA_w0g" \
+	"KNSxip32PgBsXRwtNFuSXY3AC0EEhS25msXHzdqFMKEToPTbthFJ8FpzYyaMcdlYCP8uZSYA"
+
+#define ED448_X1 \
+	"Q7oo9DDN_0Vq5TFUX37NCsg0pV2TWMA3K_oMbGeYwIZq6gHrAHQoArhDjqTLghacI1FgYntMOpSA"
+
+#define ED448_D1 \
+	"xOqwXTVwB8Yy89u0hImSTVUrCP4MNToNSh8ArNosRjr76mfF6NKHfF47w5emWZSe-AIelU4KEidO"
+
+#define ED448_SIGNATURE1 \
+	"Jrj5Fye9Yol68V5B60PDd--5xhDUjyM1ywvQCHgQ9DUlQbFDxLmBt-GPYt6MzfYz_BvwN6t813mAXg28" \
+	"wKrhy87hr7LgJ982vATc7L8VQzbBnwr34KZHKQXnmfGVPSoP8zSKshqkra_R0jREHPgHwDoA"
+
+#define ES384_X \
+	"7DpOQVtOGaRWhhgCn0J_pdqai8SukuAuBqrlKGswDGTe-PDqkFWGYGSiVFFUgLwT"
+
+#define ES384_Y \
+	"gBXZty19VyROqO-awMYhiWcIpZNn-d-59UyoSz8cnbEoiyMcOuDU_nNE_SUzJkcg"
+
+#define ES384_SIGNATURE \
+	"lO27kqXsuKrUc25WxpGRaz-IFAZmzp-nPWTE6pWtEzyBpkgVLkSs-W423R6A-r5Gme9K6xXxeM6h_kDb" \
+	"JgMTjxMOdAoZYkUmIDtjUdCjqU-jKcFFeG5nnnuCxxo4YorI"
+
+#define ES256K_X \
+	"eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g"
+
+#define ES256K_Y \
+	"SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg"
+
+#define ES256K_D \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"
+
+#define ES256K_SIGNATURE \
+	"k0seoQpLPBdX4rDAF9C2FDzjyafmpKSYYNemqyEO49gkQs6dK5FgZBCAFHg-kj7Da0l0Pi_6HESW8BpR" \
+	"Kq_Z5Q"
+
 /* A key of a type that nothing here uses. */
 static const char dsa_pem[] =
 	"-----BEGIN PRIVATE KEY-----\n"
@@ -132,6 +223,37 @@ static const char dsa_pem[] =
 	"rhTqgxaUV/Rh+ktNRh1Vn93CyR5vRnIP4EAEPDfkQueYP2UdsCiCHpzPmagTuAhQ\n"
 	"KdeGjABh/e9sKOWnNvRQTtUbEA+taolP3xuS2868BB8CHQD4E/DX0N5LCn2QPNUB\n"
 	"ePKau7lqRGXzGVuu6xPv\n"
+	"-----END PRIVATE KEY-----\n";
+
+/* RSA of 2049 bits, of which OpenSSL would make 2048. */
+static const char rsa_2049_pem[] =
+	"-----BEGIN PRIVATE KEY-----\n"
+	"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQFJfkgSkKB5n87E\n"
+	"VW1duamQpXG8dgWv2glQLa4bkCnCiTe/t2k/qlQltM4Q9rIojB0EzaulFa2BzPR9\n"
+	"HlZhUm12XuM6BVWmjkNRo/Lf0FQUG8BS08iR3uY6jH2nAcpgJjJsJAzr6gReRuxC\n"
+	"tT3UMVhPMcLC3F+i7PT3AUvvFAf9kNvgklq0fw4FJIf5fNZdAS31ei1ky5jSfbvN\n"
+	"Ih4ntGLL+2Jjm5e7iQj6bwU3J32e7rhi+eYio1pT9eSCTvBc8BL0cd/m60/Rzc9I\n"
+	"lE4DmmTHJETWE6kC3cV3nIdbfWH8b6B22asnu8hLBvi6H/40qFNbS/gkwRibOFzv\n"
+	"5xufY8c5AgMBAAECggEAAJaWIFpbvvvXDaitYk5zjAuPkWuQhQjZnWgHeIsgV/WQ\n"
+	"wOnd6TwvnEWfXI5kMQhXAOwxE0FfpuyrvxFvzAquoVh4BWF/DqYQXrPxOg8QJ10J\n"
+	"UdyI7iG8vXwEuWiaaOOIkYLa9wza5yQvRcs3CgrwgmuvUlO8Y/kSUuKQtSOPBBfd\n"
+	"/vDlYhrVvW9ZFwAS8qTihGx8chqZ23Erl2YXKXQtvuaMHFOkPJsglfJNeoZy1HHi\n"
+	"/lCD+eTl10w1lsnqA7G0KqVgTf2zWvOJQYIN7oM6LK7cHM+DsGR+qQaDiwsB2Y+N\n"
+	"ooh+Iazdkt+Yo/IDvbKH/bv0UxpbZMkN8/0RtPK2NQKBgQGsAYNHhrvkpnq0RnBi\n"
+	"iAuuGMSDluGaO37KFObfCTQEiwAUt3HdNbkCt2qkRVDAXClc7RcT+p/SNun9M3Y5\n"
+	"60SATAFqQtDuIdQ5TB3Hd6a+U3Tp3Jrl+PVo8SHphLVbvQiFqK7uYzF4EKx5BROA\n"
+	"15x0GI+d05RwJewDY/DQXvTYawKBgQDFE87pmq/PEePBbtxt4nQNaLyDURgHP2oV\n"
+	"q8yeM6Lwrb4DjhKdiWRkL5GrtuvXwBvrbjVUisBIO5GfG2u93YAd7UTOjAXue7Md\n"
+	"jDG8AcICi62dVi92qTtkI6Lx9DWpG4Me/gZGPxOdYV3AKcT4hgX9T/utVj9Df0H7\n"
+	"Xfb14W6X6wKBgAQ0r5mQVWBV0nbbCletho/bZnL0lJrzYreRpQMkEALLauDJPLEz\n"
+	"yfGg48dhdv2s6isjmUp0+AUUzQ/T5aGEElRAavMkXPE6G9/EQ7amEllkcI2rwUnp\n"
+	"PGAfnnmw+CdCoEbP9YgaKW5Im6lEx4BInhz18NNYNOk1NjCCVud1R2qpAoGAQ6FK\n"
+	"jkvxLSQ8fnLm3iaqILfiiUXY8xPF+e3c6CVcMy/MVzf4F2vAscjJOp4pTP62FhLZ\n"
+	"5ks/NQqMLIeib6OFhb+YrzDKEE8O5oLnxlbsFyeLysR6wUPOB81a66EckQ3J72bJ\n"
+	"DG408vsoyvsKhyanA4jhG1jPmQAgynwydaqI40UCgYEBX5pNPIm7r82cGKiT2LQS\n"
+	"Qhcr30c4HX0qBWFiIMIUWbEdjs5MCRY6WMSCGyt0A580aU8g3lRbkWpAIc98KwvM\n"
+	"76Y9f6w+8OGAs73zqUOrEDWFEnkjLtzUeRKQCj2nawFsHZPkYSoSQbydMIhAlIrl\n"
+	"Neo7WI+N1wksB7u/sfIkJ2U=\n"
 	"-----END PRIVATE KEY-----\n";
 
 static const JwkMembers a1_jwk = {.kty = TEXT("oct"), .k = TEXT(A1_K)};
@@ -152,6 +274,94 @@ static const JwkMembers a4_jwk = {
 static const JwkMembers a4_public_jwk = {
 	.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .x = TEXT(A4_X)
 };
+
+static const JwkMembers es512_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("P-521"), .x = TEXT(ES512_X), .y = TEXT(ES512_Y), .d = TEXT(ES512_D)
+};
+static const JwkMembers es512_public_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("P-521"), .x = TEXT(ES512_X), .y = TEXT(ES512_Y)
+};
+static const JwkMembers es384_public_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("P-384"), .x = TEXT(ES384_X), .y = TEXT(ES384_Y)
+};
+static const JwkMembers es256k_jwk = {
+	.kty = TEXT("EC"), .crv = TEXT("secp256k1"), .x = TEXT(ES256K_X), .y = TEXT(ES256K_Y), .d = TEXT(ES256K_D)
+};
+static const JwkMembers ps384_public_jwk = {.kty = TEXT("RSA"), .n = TEXT(PS384_N), .e = TEXT(A2_E)};
+static const JwkMembers ed448_jwk = {
+	.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X), .d = TEXT(ED448_D)
+};
+static const JwkMembers ed448_public_jwk = {.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X)};
+static const JwkMembers ed448_1_jwk = {
+	.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X1), .d = TEXT(ED448_D1)
+};
+
+/*
+ * What each algorithm is, and which take a key that was made for it; "twins"
+ * are those whose signatures with that key are its own.
+ */
+typedef struct Algorithm
+{
+	const char *name;
+	JoseKeyType kty;
+	const char *crv;			/* of the key that is made for it */
+	size_t		signature_len;	/* with that key */
+	const char *suits;
+	const char *twins;
+} Algorithm;
+
+#define RSA_ALGS	"RS256 RS384 RS512 PS256 PS384 PS512"
+
+static const Algorithm algorithms[] = {
+	{"HS256", JOSE_KTY_OCT, NULL, 32, "HS256", "HS256"},
+	{"HS384", JOSE_KTY_OCT, NULL, 48, "HS256 HS384", "HS384"},
+	{"HS512", JOSE_KTY_OCT, NULL, 64, "HS256 HS384 HS512", "HS512"},
+	{"RS256", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "RS256"},
+	{"RS384", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "RS384"},
+	{"RS512", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "RS512"},
+	{"PS256", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "PS256"},
+	{"PS384", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "PS384"},
+	{"PS512", JOSE_KTY_RSA, NULL, 256, RSA_ALGS, "PS512"},
+	{"ES256", JOSE_KTY_EC, "P-256", 64, "ES256", "ES256"},
+	{"ES384", JOSE_KTY_EC, "P-384", 96, "ES384", "ES384"},
+	{"ES512", JOSE_KTY_EC, "P-521", 132, "ES512", "ES512"},
+	{"ES256K", JOSE_KTY_EC, "secp256k1", 64, "ES256K", "ES256K"},
+	{"EdDSA", JOSE_KTY_OKP, "Ed25519", 64, "EdDSA Ed25519", "EdDSA Ed25519"},
+	{"Ed25519", JOSE_KTY_OKP, "Ed25519", 64, "EdDSA Ed25519", "EdDSA Ed25519"},
+	{"Ed448", JOSE_KTY_OKP, "Ed448", 114, "EdDSA Ed448", "EdDSA Ed448"},
+};
+
+/* Whether a word is one of a list's. */
+static bool
+listed(const char *list, const char *word)
+{
+	size_t		len = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)) != NULL; at += len)
+	{
+		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* What another algorithm says of a key of this one. */
+static JoseStatus
+suits(const Algorithm *a, const JoseAlg *other)
+{
+	if (listed(a->suits, other->name))
+		return JOSE_OK;
+	return a->kty == JOSE_KTY_OCT && other->kty == JOSE_KTY_OCT ? JOSE_WEAK_KEY : JOSE_KEY_MISMATCH;
+}
+
+/* ... and of a signature of this one, by such a key. */
+static JoseStatus
+verifies(const Algorithm *a, const JoseAlg *other)
+{
+	JoseStatus	status = suits(a, other);
+
+	return status == JOSE_OK && !listed(a->twins, other->name) ? JOSE_BAD_SIGNATURE : status;
+}
 
 static void
 check(bool ok, const char *format,...)
@@ -437,7 +647,10 @@ test_alg(void)
 		size_t		len;
 	}			bad[] = {
 		TEXT(""), TEXT("none"), TEXT("None"), TEXT("NONE"), TEXT("hs256"), TEXT("HS256 "), TEXT(" HS256"),
-		TEXT("HS256\0"), TEXT("HS25"), TEXT("HS2566"), TEXT("RS1"), TEXT("EDDSA"), TEXT("eddsa"), TEXT("dir"),
+		TEXT("HS256\0"), TEXT("HS25"), TEXT("HS2566"), TEXT("RS1"), TEXT("EDDSA"),
+		TEXT("ED25519"), TEXT("ed448"), TEXT("Ed44"),
+		TEXT("ES256k"), TEXT("ES256KK"), TEXT("ES521"), TEXT("PS1"), TEXT("RS256 RS384"), TEXT("ESP256"), TEXT("ES"),
+		TEXT("eddsa"), TEXT("dir"),
 		TEXT("\0"), TEXT("HS256\0none"),
 	};
 	const JoseAlg *alg;
@@ -445,7 +658,12 @@ test_alg(void)
 
 	for (; (alg = alg_at(count)) != NULL; count++)
 		check(alg_find(alg->name, strlen(alg->name)) == alg, "find %s", alg->name);
-	check(count >= 6, "only %zu algorithms", count);
+	check(count == LENGTH_OF(algorithms), "%zu algorithms", count);
+	for (size_t i = 0; i < LENGTH_OF(algorithms); i++)
+	{
+		alg = alg_named(algorithms[i].name);
+		check(alg != NULL && alg == alg_at(i) && alg->kty == algorithms[i].kty, "row of %s", algorithms[i].name);
+	}
 	check(alg_at((size_t) -1) == NULL, "alg_at far out");
 	for (size_t i = 0; i < LENGTH_OF(bad); i++)
 		check(alg_find(bad[i].name, bad[i].len) == NULL, "found \"%s\"", bad[i].name);
@@ -541,7 +759,7 @@ static const struct
 	const char *name;
 	const char *alg;
 	const char *token;
-	const JwkMembers *key;
+	const JwkMembers *key;		/* private, where there is one */
 	const JwkMembers *public_key;
 	bool		deterministic;
 }			vectors[] = {
@@ -549,6 +767,9 @@ static const struct
 	{"RFC 7515 A.2", "RS256", a2_token, &a2_jwk, &a2_public_jwk, true},
 	{"RFC 7515 A.3", "ES256", a3_token, &a3_jwk, &a3_public_jwk, false},
 	{"RFC 8037 A.4", "EdDSA", a4_token, &a4_jwk, &a4_public_jwk, true},
+	{"RFC 8037 A.4", "Ed25519", a4_token, &a4_jwk, &a4_public_jwk, true},
+	{"RFC 7515 A.4", "ES512", es512_token, &es512_jwk, &es512_public_jwk, false},
+	{"RFC 7520 4.2", "PS384", ps384_token, NULL, &ps384_public_jwk, false},
 };
 
 /* Signing the vector's input gives its signature, or at least one that verifies. */
@@ -576,48 +797,65 @@ check_signs(size_t i, JoseKey *key, JoseKey *verifier)
 
 /* Every way to spoil the signature or the text is found out. */
 static void
-check_spoiled(size_t i, JoseKey *key)
+check_spoiled(const JoseAlg *alg, JoseKey *key, const char *text, size_t text_len,
+			  const unsigned char *signature, size_t len)
 {
-	const JoseAlg *alg = alg_named(vectors[i].alg);
-	unsigned char buf[2048];
 	unsigned char bad[JWS_MAX_SIGNATURE + 2];
-	JwsParts	p;
-	char	   *input;
+	char	   *input = allocate(text_len);
+	size_t		step = alg->kty == JOSE_KTY_RSA ? 7 : alg->kty == JOSE_KTY_EC ? 3 : 1;
 
-	jws_parse(vectors[i].token, strlen(vectors[i].token), buf, &p);
-	for (size_t bit = 0; bit < p.signature_len * 8; bit += 7)
+	for (size_t bit = 0; bit < len * 8; bit += step)
 	{
-		memcpy(bad, p.signature, p.signature_len);
+		memcpy(bad, signature, len);
 		bad[bit / 8] ^= (unsigned char) (1 << bit % 8);
-		check_status("flipped bit", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
-											   p.signature_len), JOSE_BAD_SIGNATURE);
+		check_status("flipped bit", jws_verify(alg, key, text, text_len, bad, len), JOSE_BAD_SIGNATURE);
 	}
 
 	memset(bad, 0, sizeof(bad));
-	memcpy(bad, p.signature, p.signature_len);
-	for (size_t len = 0; len <= p.signature_len + 2; len++)
+	memcpy(bad, signature, len);
+	for (size_t other = 0; other <= len + 2; other++)
 	{
-		if (len != p.signature_len)
-			check_status("wrong length", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
-													len), JOSE_BAD_SIGNATURE);
+		unsigned char *copy = allocate(other);
+
+		memcpy(copy, bad, other);
+		if (other != len)
+			check_status("wrong length", jws_verify(alg, key, text, text_len, copy, other), JOSE_BAD_SIGNATURE);
+		free(copy);
 	}
 	memset(bad, 0, sizeof(bad));
-	check_status("zeros", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
-									 p.signature_len), JOSE_BAD_SIGNATURE);
+	check_status("zeros", jws_verify(alg, key, text, text_len, bad, len), JOSE_BAD_SIGNATURE);
 	memset(bad, 0xFF, sizeof(bad));
-	check_status("ones", jws_verify(alg, key, p.signing_input, p.signing_input_len, bad,
-									p.signature_len), JOSE_BAD_SIGNATURE);
+	check_status("ones", jws_verify(alg, key, text, text_len, bad, len), JOSE_BAD_SIGNATURE);
 
-	input = allocate(p.signing_input_len);
-	memcpy(input, p.signing_input, p.signing_input_len);
-	input[p.signing_input_len / 2] ^= 1;
-	check_status("other text", jws_verify(alg, key, input, p.signing_input_len, p.signature,
-										  p.signature_len), JOSE_BAD_SIGNATURE);
+	memcpy(input, text, text_len);
+	input[text_len / 2] ^= 1;
+	check_status("other text", jws_verify(alg, key, input, text_len, signature, len), JOSE_BAD_SIGNATURE);
 	free(input);
-	check_status("shorter text", jws_verify(alg, key, p.signing_input, p.signing_input_len - 1,
-											p.signature, p.signature_len), JOSE_BAD_SIGNATURE);
-	check_status("no text", jws_verify(alg, key, "", 0, p.signature, p.signature_len), JOSE_BAD_SIGNATURE);
-	check_status("after all that", verify_token(vectors[i].alg, key, vectors[i].token), JOSE_OK);
+	check_status("shorter text", jws_verify(alg, key, text, text_len - 1, signature, len), JOSE_BAD_SIGNATURE);
+	check_status("no text", jws_verify(alg, key, "", 0, signature, len), JOSE_BAD_SIGNATURE);
+	check_status("after all that", jws_verify(alg, key, text, text_len, signature, len), JOSE_OK);
+}
+
+static const Algorithm *
+algorithm_named(const char *name)
+{
+	for (size_t i = 0; i < LENGTH_OF(algorithms); i++)
+	{
+		if (strcmp(algorithms[i].name, name) == 0)
+			return &algorithms[i];
+	}
+	abort();
+}
+
+static void
+check_private_vector(size_t i, JoseKey *public_key)
+{
+	JoseKey    *key = must_import(vectors[i].key);
+
+	check(key->is_private, "%s: is private", vectors[i].name);
+	check_status(vectors[i].name, verify_token(vectors[i].alg, key, vectors[i].token), JOSE_OK);
+	check_signs(i, key, public_key);
+	jwk_free(key);
 }
 
 static void
@@ -625,133 +863,404 @@ test_vectors(void)
 {
 	for (size_t i = 0; i < LENGTH_OF(vectors); i++)
 	{
-		JoseKey    *key = must_import(vectors[i].key);
-		JoseKey    *public_key = must_import(vectors[i].public_key);
+		JoseKey    *key = must_import(vectors[i].public_key);
+		const JoseAlg *alg = alg_named(vectors[i].alg);
+		const JoseAlg *other;
+		unsigned char buf[2048];
 		unsigned char signature[JWS_MAX_SIGNATURE];
 		size_t		len = sizeof(signature);
+		JwsParts	p;
 
-		check(key->is_private, "%s: is private", vectors[i].name);
-		check_status(vectors[i].name, verify_token(vectors[i].alg, public_key, vectors[i].token), JOSE_OK);
 		check_status(vectors[i].name, verify_token(vectors[i].alg, key, vectors[i].token), JOSE_OK);
-		check_signs(i, key, public_key);
-		check_spoiled(i, public_key);
-		if (!public_key->is_private)
-			check_status("sign with public key", jws_sign(alg_named(vectors[i].alg), public_key, "x", 1,
-														  signature, &len), JOSE_NOT_PRIVATE_KEY);
+		jws_parse(vectors[i].token, strlen(vectors[i].token), buf, &p);
+		check_spoiled(alg, key, p.signing_input, p.signing_input_len, p.signature, p.signature_len);
+		if (vectors[i].key != NULL)
+			check_private_vector(i, key);
+		if (!key->is_private)
+			check_status("sign with public key", jws_sign(alg, key, "x", 1, signature, &len),
+						 JOSE_NOT_PRIVATE_KEY);
 
-		/* Each other algorithm is refused, before the signature is looked at. */
-		for (size_t j = 0; j < LENGTH_OF(vectors); j++)
+		/* Each other algorithm is refused; the secret of A.1 is long enough for all three. */
+		for (size_t j = 0; (other = alg_at(j)) != NULL; j++)
 		{
-			if (i != j)
-				check_status("mismatch", verify_token(vectors[j].alg, key, vectors[i].token), JOSE_KEY_MISMATCH);
+			JoseStatus	want = key->kty == JOSE_KTY_OCT && other->kty == JOSE_KTY_OCT && other != alg ?
+				JOSE_BAD_SIGNATURE : verifies(algorithm_named(alg->name), other);
+
+			check_status(other->name, verify_token(other->name, key, vectors[i].token), want);
 		}
 		jwk_free(key);
-		jwk_free(public_key);
+	}
+}
+
+/* Signatures that are no tokens. */
+static void
+test_raw_vectors(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *alg;
+		const JwkMembers *key;
+		const char *text;
+		const char *signature;
+		bool		signs;		/* the same signature */
+	}			cases[] = {
+		{"RFC 8032, Ed448 Blank", "Ed448", &ed448_jwk, "", ED448_SIGNATURE, true},
+		{"RFC 8032, Ed448 Blank", "EdDSA", &ed448_jwk, "", ED448_SIGNATURE, true},
+		{"RFC 8032, Ed448 Blank", "Ed448", &ed448_public_jwk, "", ED448_SIGNATURE, false},
+		{"RFC 8032, Ed448 1 octet", "Ed448", &ed448_1_jwk, "\x03", ED448_SIGNATURE1, true},
+		{"RFC 6979, P-384", "ES384", &es384_public_jwk, "sample", ES384_SIGNATURE, false},
+		{"secp256k1", "ES256K", &es256k_jwk, "Satoshi Nakamoto", ES256K_SIGNATURE, false},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		JoseKey    *key = must_import(cases[i].key);
+		const JoseAlg *alg = alg_named(cases[i].alg);
+		size_t		text_len = strlen(cases[i].text);
+		unsigned char *signature;
+		unsigned char again[JWS_MAX_SIGNATURE];
+		size_t		len;
+		size_t		again_len = sizeof(again);
+
+		check(decode_exact(cases[i].signature, strlen(cases[i].signature), &signature, &len), "signature");
+		check_status(cases[i].name, jws_verify(alg, key, cases[i].text, text_len, signature, len), JOSE_OK);
+		check_status(cases[i].name, jws_verify(alg, key, "other", 5, signature, len), JOSE_BAD_SIGNATURE);
+		if (text_len > 1)
+			check_spoiled(alg, key, cases[i].text, text_len, signature, len);
+		if (cases[i].signs)
+		{
+			check_status(cases[i].name, jws_sign(alg, key, cases[i].text, text_len, again, &again_len), JOSE_OK);
+			check(again_len == len && memcmp(again, signature, len) == 0, "%s: another signature", cases[i].name);
+		}
+		free(signature);
+		jwk_free(key);
+	}
+}
+
+static void
+test_thumbprints(void)
+{
+	static const JwkMembers rfc7638_jwk = {.kty = TEXT("RSA"), .n = TEXT(RFC7638_N), .e = TEXT(A2_E)};
+	static const struct
+	{
+		const JwkMembers *key;
+		const char *thumbprint;
+	}			cases[] = {
+		{&rfc7638_jwk, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"},
+		{&a4_public_jwk, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
+		{&a4_jwk, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"},
+		{&a3_jwk, "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"},
+		{&a3_public_jwk, "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"},
+		{&a1_jwk, "y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc"},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		JoseKey    *key = must_import(cases[i].key);
+		unsigned char thumbprint[JWK_THUMBPRINT_LEN];
+		char		text[BASE64URL_ENCODED_LEN(JWK_THUMBPRINT_LEN)];
+
+		check_status("thumbprint", jwk_thumbprint(key, thumbprint), JOSE_OK);
+		check(base64url_encode(thumbprint, sizeof(thumbprint), text) == sizeof(text) &&
+			  memcmp(text, cases[i].thumbprint, sizeof(text)) == 0, "thumbprint %zu", i);
+		jwk_free(key);
 	}
 }
 
 /* ECDSA: r and s out of range, DER, and the other s */
 
 static void
-test_ecdsa_forms(void)
+check_ecdsa_forms(const char *name, const char *order_hex)
 {
-	static const char order_hex[] = "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
-	static const char *const edges[] = {"0", "1", NULL, NULL};
-	JoseKey    *key = must_import(&a3_jwk);
-	const JoseAlg *alg = alg_named("ES256");
+	JoseKey    *key = must_generate(name);
+	const JoseAlg *alg = alg_named(name);
+	size_t		len = algorithm_named(name)->signature_len;
+	int			half = (int) len / 2;
 	BIGNUM	   *n = NULL;
-	BIGNUM	   *edge[4] = {NULL};
-	unsigned char sig[65];
-	unsigned char der[128];
-	size_t		len = sizeof(sig);
+	BIGNUM	   *edge[5];
+	BIGNUM	   *r;
+	BIGNUM	   *t = BN_new();
+	unsigned char good[132];
+	unsigned char sig[132];
+	unsigned char der[160];
 	size_t		der_len = sizeof(der);
+	size_t		room = sizeof(good);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
 	BN_hex2bn(&n, order_hex);
-	for (int i = 0; i < 4; i++)
-	{
-		if (edges[i] != NULL)
-			BN_hex2bn(&edge[i], edges[i]);
-		else
-			edge[i] = BN_dup(n);
-	}
+	check_status("sign", jws_sign(alg, key, "text", 4, good, &room), JOSE_OK);
+	check(room == len, "%s: %zu bytes", name, room);
+	check(BN_num_bytes(n) == half, "%s: order", name);
+	r = BN_bin2bn(good, half, NULL);
+
+	/* 0, 1, n, n - 1, n + 1: with each other, and in the place of a good r or s */
+	for (int i = 0; i < 5; i++)
+		edge[i] = i < 2 ? BN_new() : BN_dup(n);
+	BN_set_word(edge[1], 1);
 	BN_sub_word(edge[3], 1);
-	for (int i = 0; i < 16; i++)
+	BN_add_word(edge[4], 1);
+	for (int i = 0; i < 25; i++)
 	{
-		BN_bn2binpad(edge[i / 4], sig, 32);
-		BN_bn2binpad(edge[i % 4], sig + 32, 32);
-		check_status("edge r and s", jws_verify(alg, key, "text", 4, sig, 64), JOSE_BAD_SIGNATURE);
+		BN_bn2binpad(edge[i / 5], sig, half);
+		BN_bn2binpad(edge[i % 5], sig + half, half);
+		check_status("edge r and s", jws_verify(alg, key, "text", 4, sig, len), JOSE_BAD_SIGNATURE);
+	}
+	for (int i = 0; i < 10; i++)
+	{
+		memcpy(sig, good, len);
+		BN_bn2binpad(edge[i / 2], sig + i % 2 * half, half);
+		check_status("edge r or s", jws_verify(alg, key, "text", 4, sig, len), JOSE_BAD_SIGNATURE);
 	}
 
-	check_status("sign", jws_sign(alg, key, "text", 4, sig, &len), JOSE_OK);
-	BN_bin2bn(sig + 32, 32, edge[0]);
-	BN_sub(edge[0], n, edge[0]);
-	BN_bn2binpad(edge[0], sig + 32, 32);
-	check_status("n - s", jws_verify(alg, key, "text", 4, sig, 64), JOSE_OK);
+	/* The other s is a right one, too; not so r + n, for which P-521 has room. */
+	memcpy(sig, good, len);
+	BN_bin2bn(good + half, half, t);
+	BN_sub(t, n, t);
+	BN_bn2binpad(t, sig + half, half);
+	check_status("n - s", jws_verify(alg, key, "text", 4, sig, len), JOSE_OK);
+	if (half == 66)
+	{
+		BN_add(t, r, n);
+		BN_bn2binpad(t, sig, half);
+		check_status("r + n", jws_verify(alg, key, "text", 4, sig, len), JOSE_BAD_SIGNATURE);
+	}
 
-	EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, key->pkey, NULL);
+	EVP_DigestSignInit_ex(ctx, NULL, alg->digest, NULL, NULL, key->pkey, NULL);
 	EVP_DigestSign(ctx, der, &der_len, (const unsigned char *) "text", 4);
 	check_status("DER", jws_verify(alg, key, "text", 4, der, der_len), JOSE_BAD_SIGNATURE);
+	memset(der + der_len, 0, sizeof(der) - der_len);
+	check_status("DER, padded", jws_verify(alg, key, "text", 4, der, len), JOSE_BAD_SIGNATURE);
 
 	EVP_MD_CTX_free(ctx);
 	BN_free(n);
-	for (int i = 0; i < 4; i++)
+	BN_free(r);
+	BN_free(t);
+	for (int i = 0; i < 5; i++)
 		BN_free(edge[i]);
 	jwk_free(key);
 }
 
-/* Short r or s stay padded: many signatures, all of 64 bytes. */
+/* Short r or s stay padded: signatures until there has been one of each. */
 static void
-test_ecdsa_padding(void)
+check_ecdsa_padding(const char *name)
 {
-	JoseKey    *key = must_generate("ES256");
-	const JoseAlg *alg = alg_named("ES256");
-	int			padded = 0;
+	JoseKey    *key = must_generate(name);
+	const JoseAlg *alg = alg_named(name);
+	size_t		want = algorithm_named(name)->signature_len;
+	bool		ok = true;
+	bool		short_r = false;
+	bool		short_s = false;
 
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 10000 && ok && !(short_r && short_s); i++)
 	{
-		unsigned char sig[64];
-		size_t		len = sizeof(sig);
-		bool		ok = jws_sign(alg, key, "text", 4, sig, &len) == JOSE_OK && len == 64 &&
-			jws_verify(alg, key, "text", 4, sig, len) == JOSE_OK;
+		unsigned char sig[132];
+		size_t		len = want;
 
-		check(ok, "ES256 round trip %d", i);
-		padded += sig[0] == 0 || sig[32] == 0;
+		ok = jws_sign(alg, key, "text", 4, sig, &len) == JOSE_OK && len == want;
+		if (ok && (sig[0] == 0 || sig[want / 2] == 0))
+		{
+			ok = jws_verify(alg, key, "text", 4, sig, len) == JOSE_OK;
+			short_r = short_r || sig[0] == 0;
+			short_s = short_s || sig[want / 2] == 0;
+		}
 	}
-	check(padded > 0, "no signature with a leading zero in 1000");
+	check(ok, "%s: round trips", name);
+	check(short_r && short_s, "%s: no signature with a leading zero", name);
 	jwk_free(key);
+}
+
+static void
+test_ecdsa(void)
+{
+	/* the orders of the curves */
+	static const char *const cases[][2] = {
+		{"ES256", "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551"},
+		{"ES384", "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+		"C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973"},
+		{"ES512", "01FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"
+		"FA51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409"},
+		{"ES256K", "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141"},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		check_ecdsa_forms(cases[i][0], cases[i][1]);
+		check_ecdsa_padding(cases[i][0]);
+	}
 }
 
 /* RSA: the same residue in another form */
 static void
 test_rsa_forms(void)
 {
+	static const char *const cases[] = {"RS256", "RS512", "PS256", "PS384", "PS512"};
 	JoseKey    *key = must_import(&a2_jwk);
-	const JoseAlg *alg = alg_named("RS256");
 	BIGNUM	   *n = NULL;
-	BIGNUM	   *s;
-	unsigned char sig[257];
-	size_t		len;
-	bool		tried = false;
 
 	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_N, &n);
-	for (char c = 'a'; c <= 'z' && !tried; c++)
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
 	{
-		len = sizeof(sig);
-		check_status("sign", jws_sign(alg, key, &c, 1, sig, &len), JOSE_OK);
-		s = BN_bin2bn(sig, 256, NULL);
-		BN_add(s, s, n);
-		if (BN_num_bytes(s) == 256)
+		const JoseAlg *alg = alg_named(cases[i]);
+		unsigned char sig[256];
+		BIGNUM	   *s = BN_new();
+		int			text = 0;
+
+		do
 		{
-			BN_bn2binpad(s, sig, 256);
-			check_status("s + n", jws_verify(alg, key, &c, 1, sig, 256), JOSE_BAD_SIGNATURE);
-			tried = true;
-		}
+			size_t		len = sizeof(sig);
+
+			text++;
+			if (jws_sign(alg, key, (char *) &text, sizeof(text), sig, &len) != JOSE_OK)
+				break;
+			BN_bin2bn(sig, 256, s);
+			BN_add(s, s, n);
+		} while (BN_num_bytes(s) != 256 && text < 200);
+		check(jws_verify(alg, key, (char *) &text, sizeof(text), sig, 256) == JOSE_OK &&
+			  BN_bn2binpad(s, sig, 256) == 256, "%s: s + n never fits into 256 bytes", cases[i]);
+		check_status("s + n", jws_verify(alg, key, (char *) &text, sizeof(text), sig, 256), JOSE_BAD_SIGNATURE);
 		BN_free(s);
 	}
-	check(tried, "s + n never fits into 256 bytes");
 	BN_free(n);
 	jwk_free(key);
+}
+
+/* A PSS signature of "text" with OpenSSL alone. */
+static void
+sign_pss(JoseKey *key, const char *digest, const char *mgf1, int salt_len, unsigned char *sig)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pkey_ctx;
+	size_t		len = 256;
+
+	check(EVP_DigestSignInit_ex(ctx, &pkey_ctx, digest, NULL, NULL, key->pkey, NULL) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_padding(pkey_ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey_ctx, salt_len) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_mgf1_md_name(pkey_ctx, mgf1, NULL) == 1 &&
+		  EVP_DigestSign(ctx, sig, &len, (const unsigned char *) "text", 4) == 1 && len == 256,
+		  "PSS with %s, %s and %d", digest, mgf1, salt_len);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* Whether OpenSSL, told every parameter, takes what jws_sign makes. */
+static void
+check_pss_parameters(const char *name, JoseKey *key, const char *digest, int salt_len)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pkey_ctx;
+	unsigned char sig[2][256];
+	size_t		len = sizeof(sig[0]);
+
+	check_status(name, jws_sign(alg_named(name), key, "text", 4, sig[0], &len), JOSE_OK);
+	check_status(name, jws_sign(alg_named(name), key, "text", 4, sig[1], &len), JOSE_OK);
+	check(memcmp(sig[0], sig[1], len) != 0, "%s: the same salt twice", name);
+	check(EVP_DigestVerifyInit_ex(ctx, &pkey_ctx, digest, NULL, NULL, key->pkey, NULL) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_padding(pkey_ctx, RSA_PKCS1_PSS_PADDING) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey_ctx, salt_len) == 1 &&
+		  EVP_PKEY_CTX_set_rsa_mgf1_md_name(pkey_ctx, digest, NULL) == 1 &&
+		  EVP_DigestVerify(ctx, sig[0], len, (const unsigned char *) "text", 4) == 1, "%s: parameters", name);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* PSS: one salt length, and MGF1 with the same digest */
+static void
+test_pss(void)
+{
+	static const struct
+	{
+		const char *name;
+		const char *digest;
+		int			len;
+		const char *other;
+	}			cases[] = {
+		{"PS256", "SHA256", 32, "SHA512"}, {"PS384", "SHA384", 48, "SHA256"}, {"PS512", "SHA512", 64, "SHA256"},
+	};
+	JoseKey    *key = must_import(&a2_jwk);
+
+	for (size_t i = 0; i < LENGTH_OF(cases); i++)
+	{
+		const char *digest = cases[i].digest;
+		int			len = cases[i].len;
+		const struct
+		{
+			const char *digest;
+			const char *mgf1;
+			int			salt_len;
+			JoseStatus	status;
+		}			forms[] = {
+			{digest, digest, len, JOSE_OK},
+			{digest, digest, 0, JOSE_BAD_SIGNATURE},
+			{digest, digest, 1, JOSE_BAD_SIGNATURE},
+			{digest, digest, 20, JOSE_BAD_SIGNATURE},
+			{digest, digest, len - 1, JOSE_BAD_SIGNATURE},
+			{digest, digest, len + 1, JOSE_BAD_SIGNATURE},
+			{digest, digest, 256 - 2 - len - 1, JOSE_BAD_SIGNATURE},
+			{digest, digest, 256 - 2 - len, JOSE_BAD_SIGNATURE},
+			{digest, digest, RSA_PSS_SALTLEN_MAX, JOSE_BAD_SIGNATURE},
+			{digest, "SHA1", len, JOSE_BAD_SIGNATURE},
+			{digest, "SHA1", 20, JOSE_BAD_SIGNATURE},
+			{digest, cases[i].other, len, JOSE_BAD_SIGNATURE},
+			{cases[i].other, digest, len, JOSE_BAD_SIGNATURE},
+			{cases[i].other, cases[i].other, len, JOSE_BAD_SIGNATURE},
+			{"SHA1", "SHA1", len, JOSE_BAD_SIGNATURE},
+		};
+
+		for (size_t j = 0; j < LENGTH_OF(forms); j++)
+		{
+			unsigned char sig[256];
+
+			sign_pss(key, forms[j].digest, forms[j].mgf1, forms[j].salt_len, sig);
+			check_status(cases[i].name, jws_verify(alg_named(cases[i].name), key, "text", 4, sig, 256),
+						 forms[j].status);
+		}
+		check_pss_parameters(cases[i].name, key, digest, len);
+	}
+	jwk_free(key);
+}
+
+static void
+check_rsa_size(EVP_PKEY *pkey, const char *pem, size_t pem_len, int bits)
+{
+	static const char *const names[] = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"};
+	BIO		   *bio = BIO_new(BIO_s_mem());
+	char	   *written;
+	JoseKey    *key;
+
+	if (pkey != NULL)
+	{
+		PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL);
+		pem_len = (size_t) BIO_get_mem_data(bio, &written);
+		pem = written;
+	}
+	must(jwk_from_private_pem(pem, pem_len, &key), &key, "RSA");
+	check(EVP_PKEY_get_bits(key->pkey) == bits, "RSA of %d bits", bits);
+	for (size_t i = 0; i < LENGTH_OF(names); i++)
+	{
+		const JoseAlg *alg = alg_named(names[i]);
+		unsigned char sig[384];
+		size_t		len = sizeof(sig);
+
+		check_status(names[i], jws_sign(alg, key, "text", 4, sig, &len), JOSE_OK);
+		check(len == ((size_t) bits + 7) / 8, "%s: %zu bytes", names[i], len);
+		check_status(names[i], jws_verify(alg, key, "text", 4, sig, len), JOSE_OK);
+		check_status("a byte less", jws_verify(alg, key, "text", 4, sig + 1, len - 1), JOSE_BAD_SIGNATURE);
+		sig[0] ^= 1;
+		check_status(names[i], jws_verify(alg, key, "text", 4, sig, len), JOSE_BAD_SIGNATURE);
+	}
+	jwk_free(key);
+	BIO_free(bio);
+	EVP_PKEY_free(pkey);
+}
+
+/* Moduli that do not fill their bytes: PSS encodes one bit less, of 2049 a byte less. */
+static void
+test_rsa_odd_sizes(void)
+{
+	static const int bits[] = {2050, 2054, 3072};
+
+	check_rsa_size(NULL, rsa_2049_pem, strlen(rsa_2049_pem), 2049);
+	for (size_t i = 0; i < LENGTH_OF(bits); i++)
+		check_rsa_size(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) bits[i]), NULL, 0, bits[i]);
 }
 
 /* secrets */
@@ -904,19 +1413,37 @@ test_jwk_shape(void)
 	WITHOUT(a4_jwk, crv);
 	WITHOUT(a4_jwk, x);
 
+	/* a curve that the key is not of */
+	WITH(a3_jwk, crv, "P-384");
+	WITH(a3_jwk, crv, "P-521");
+	WITH(a3_jwk, crv, "secp256k1");
+	WITH(a3_public_jwk, crv, "secp256k1");
+	WITH(es256k_jwk, crv, "P-256");
+	WITH(es512_jwk, crv, "P-384");
+	WITH(es384_public_jwk, crv, "P-256");
+	WITH(a4_jwk, crv, "Ed448");
+	WITH(ed448_jwk, crv, "Ed25519");
+
 	want = JOSE_UNSUPPORTED_KEY;
 	WITH(a1_jwk, kty, "OCT");
 	WITH(a1_jwk, kty, "oct ");
 	WITH(a1_jwk, kty, "");
 	WITH(a2_jwk, kty, "rsa");
 	WITH(a2_jwk, kty, "RSA\0");
-	WITH(a3_jwk, crv, "P-384");
+	WITH(a3_jwk, crv, "p-384");
+	WITH(a3_jwk, crv, "P-2566");
+	WITH(es512_jwk, crv, "P-512");
+	WITH(es256k_jwk, crv, "P-256K");
+	WITH(es256k_jwk, crv, "secp256K1");
 	WITH(a3_jwk, crv, "p-256");
 	WITH(a3_jwk, crv, "P-256\0");
-	WITH(a3_jwk, crv, "secp256k1");
+	WITH(a3_jwk, crv, "secp256r1");
+	WITH(a3_jwk, crv, "prime256v1");
 	WITH(a3_jwk, crv, "Ed25519");
 	WITH(a4_jwk, crv, "X25519");
-	WITH(a4_jwk, crv, "Ed448");
+	WITH(ed448_jwk, crv, "X448");
+	WITH(ed448_jwk, crv, "ED448");
+	WITH(ed448_jwk, crv, "Ed448\0");
 	WITH(a4_jwk, crv, "P-256");
 }
 
@@ -1137,6 +1664,171 @@ test_jwk_okp(void)
 	WITH(a4_public_jwk, x, "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o");
 }
 
+/* What has to be refused of Ed448: y of low order, reduced or not, with either sign. */
+static void
+test_ed448_low_order(void)
+{
+	BIGNUM	   *p = BN_new();
+	BIGNUM	   *y = BN_new();
+
+	BN_set_bit(p, 448);
+	BN_set_bit(y, 224);
+	BN_sub(p, p, y);
+	BN_sub_word(p, 1);
+	for (int i = 0; i < 12; i++)
+	{
+		/* 0, 1, p - 1, p, p + 1, and 2, which is no such */
+		static const int from_p[] = {0, 0, 1, 1, 1, 0};
+		static const int offset[] = {0, 1, -1, 0, 1, 2};
+		unsigned char bytes[57];
+		char		text[BASE64URL_ENCODED_LEN(57)];
+		JwkMembers	members = ed448_public_jwk;
+
+		if (from_p[i / 2])
+			BN_copy(y, p);
+		else
+			BN_zero(y);
+		if (offset[i / 2] < 0)
+			BN_sub_word(y, 1);
+		else
+			BN_add_word(y, (BN_ULONG) offset[i / 2]);
+		BN_bn2lebinpad(y, bytes, sizeof(bytes));
+		bytes[56] |= (unsigned char) (i % 2 << 7);
+		members.x.data = text;
+		members.x.len = base64url_encode(bytes, sizeof(bytes), text);
+		check_import("low order", members, i < 10 ? JOSE_BAD_KEY : JOSE_OK);
+		if (i < 10)
+		{
+			EVP_PKEY   *pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED448", NULL, bytes, sizeof(bytes));
+			unsigned char *der = NULL;
+			int			der_len = i2d_PUBKEY(pkey, &der);
+			BIO		   *bio = BIO_new(BIO_s_mem());
+			char	   *pem;
+			JoseKey    *key;
+
+			PEM_write_bio(bio, "PUBLIC KEY", "", der, der_len);
+			der_len = (int) BIO_get_mem_data(bio, &pem);
+			check_status("low order, PEM", jwk_from_public_pem(pem, (size_t) der_len, &key), JOSE_BAD_KEY);
+			OPENSSL_free(der);
+			BIO_free(bio);
+			EVP_PKEY_free(pkey);
+		}
+	}
+	BN_free(p);
+	BN_free(y);
+}
+
+/* y = 1 beside bits that no y has: should the key pass, then no signature by it does. */
+static void
+test_ed448_high_bits(void)
+{
+	for (int bit = 0; bit < 7; bit++)
+	{
+		unsigned char bytes[57] = {1};
+		unsigned char sig[114] = {1};	/* R the neutral element, S zero */
+		char		text[BASE64URL_ENCODED_LEN(57)];
+		JwkMembers	members = ed448_public_jwk;
+		JoseKey    *key;
+
+		bytes[56] = (unsigned char) (1 << bit);
+		members.x.data = text;
+		members.x.len = base64url_encode(bytes, sizeof(bytes), text);
+		check(jwk_import(&members, &key) != JOSE_OK ||
+			  jws_verify(alg_named("Ed448"), key, "text", 4, sig, sizeof(sig)) == JOSE_BAD_SIGNATURE,
+			  "bit %d of the last byte", bit);
+		jwk_free(key);
+	}
+}
+
+/* A member with a zero in front, with one behind, without its first byte, without its last. */
+static void
+check_lengths(JwkMembers *members, JwkText *member)
+{
+	JwkText		whole = *member;
+	unsigned char *bytes;
+	unsigned char longer[68] = {0};
+	char		text[BASE64URL_ENCODED_LEN(sizeof(longer))];
+	size_t		len;
+
+	check(decode_exact(whole.data, whole.len, &bytes, &len), "member");
+	memcpy(longer + 1, bytes, len);
+	free(bytes);
+	member->data = text;
+	member->len = base64url_encode(longer, len + 1, text);
+	check_import("a zero in front", *members, JOSE_BAD_KEY);
+	member->len = base64url_encode(longer + 1, len + 1, text);
+	check_import("a zero behind", *members, JOSE_BAD_KEY);
+	member->len = base64url_encode(longer + 2, len - 1, text);
+	check_import("without the first byte", *members, JOSE_BAD_KEY);
+	member->len = base64url_encode(longer + 1, len - 1, text);
+	check_import("without the last byte", *members, JOSE_BAD_KEY);
+	*member = whole;
+}
+
+/*
+ * Coordinates and d have the length of the curve, leading zeros and all: the
+ * multiple of each curve's generator whose x or y begins with one.
+ */
+static void
+test_jwk_lengths(void)
+{
+	static const JwkMembers keys[] = {
+		{.kty = TEXT("EC"), .crv = TEXT("P-256"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAXs"),
+		.x = TEXT("AFVDiUrz0A7X10Cr29dclrBod7eH219w7qeLkKjXwAo"),
+		.y = TEXT("u0yFo9jqKe-q-iRAaRLdhNWxTcMr9lbvbGvVil2UP5I")},
+		{.kty = TEXT("EC"), .crv = TEXT("P-256"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACs"),
+		.x = TEXT("mGriUG8f8QTQQjCGHY9LSY9LxMbQCbMPdUTcEpuC0o0"),
+		.y = TEXT("ADzMwKZGDgrjKKTZfTx7YdhvxiicGJ8lJREMRBuwfpc")},
+		{.kty = TEXT("EC"), .crv = TEXT("P-384"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADF"),
+		.x = TEXT("AE0QSybuVnH3LBDJhoQdPmXSheJRYWG3uqNBsSYxueMrbw1YlthDHFHV2To3y8kO"),
+		.y = TEXT("8RoeP4t7kFOO5CzADuk0puLuJVQWB9j7ZceosR4viGhTiG7vOGXskzIAufJVmfKf")},
+		{.kty = TEXT("EC"), .crv = TEXT("P-384"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACw"),
+		.x = TEXT("0DqnSPX0jrPgxUtoPyXS4tfX4yASgqlbV6Wf-4-Uz0xDsRB8qUS5IRw1ERLeFu0Y"),
+		.y = TEXT("AAoIxgLcXgAx2tCIwZMF9rJSorw_JF96W4C0hMe5n2mBwyN0xxSnaDJV9TMfZrsG")},
+		{.kty = TEXT("EC"), .crv = TEXT("P-521"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC"),
+		.x = TEXT("AEM8IZAkJ35-aC_LKIFIwoJ0dAMnmxzMBjUsblUF12m-l7OyBNpu9VUHqhBKOjXFr0HPL6Nk1g_ZZ_Q-OTO6bXg9"),
+		.y = TEXT("APS7jMf4bbJnAKfz7O7u0_C1xrUQfE2pd0CrIaKZBsQtu7Pjd96fJR9rk5N_qZoySPTq_L6V7cD09xvjVtZh9BsC")},
+		{.kty = TEXT("EC"), .crv = TEXT("secp256k1"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAJk"),
+		.x = TEXT("AOOuGXRWbKBsxRbUfg-xZaZ0o9q8_KFeci8ONFD0WIk"),
+		.y = TEXT("Kuq-fkUxUQEWIX8Hv00HMA3pfkh0-B9TNCCnLusL1qQ")},
+		{.kty = TEXT("EC"), .crv = TEXT("secp256k1"),
+		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAHo"),
+		.x = TEXT("E5rkahEz8fnSPyXvug9t2Hv33a9Wil-54KO_2nMXYjc"),
+		.y = TEXT("AJleVVyKq9Jj_SOIM6EhiLil_760gLoOPm7EgaiZFHI")},
+		{.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .d = TEXT(A4_D), .x = TEXT(A4_X)},
+		{.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .d = TEXT(ED448_D), .x = TEXT(ED448_X)},
+	};
+
+	for (size_t i = 0; i < LENGTH_OF(keys); i++)
+	{
+		JwkMembers	members = keys[i];
+		JoseKey    *key = must_import(&members);
+		JwkExport	out;
+
+		check_status("export", jwk_export(key, true, &out), JOSE_OK);
+		check(strcmp(out.x, members.x.data) == 0 && strcmp(out.d, members.d.data) == 0 &&
+			  (out.y == NULL || strcmp(out.y, members.y.data) == 0), "members of key %zu", i);
+		jwk_free_export(&out);
+		jwk_free(key);
+
+		check_lengths(&members, &members.d);
+		check_lengths(&members, &members.x);
+		if (members.y.data != NULL)
+			check_lengths(&members, &members.y);
+		members.d.data = NULL;
+		check_import("public half", members, JOSE_OK);
+		check_lengths(&members, &members.x);
+		if (members.y.data != NULL)
+			check_lengths(&members, &members.y);
+	}
+}
+
 /* PEM */
 
 /* What a BIO has been given, as a text of its own. */
@@ -1164,7 +1856,7 @@ static void
 write_certificate(BIO *bio, EVP_PKEY *pkey)
 {
 	X509	   *certificate = X509_new();
-	bool		own_digest = EVP_PKEY_is_a(pkey, "ED25519");
+	bool		own_digest = EVP_PKEY_is_a(pkey, "ED25519") || EVP_PKEY_is_a(pkey, "ED448");
 
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
 	X509_gmtime_adj(X509_getm_notAfter(certificate), -10);
@@ -1259,7 +1951,10 @@ test_pem_forms(void)
 	{
 		const char *name;
 		const JwkMembers *jwk;
-	}			keys[] = {{"RSA", &a2_jwk}, {"EC", &a3_jwk}, {"Ed25519", &a4_jwk}};
+	}			keys[] = {
+		{"RSA", &a2_jwk}, {"EC", &a3_jwk}, {"P-521", &es512_jwk}, {"secp256k1", &es256k_jwk},
+		{"Ed25519", &a4_jwk}, {"Ed448", &ed448_jwk},
+	};
 
 	for (size_t i = 0; i < LENGTH_OF(keys); i++)
 	{
@@ -1340,8 +2035,9 @@ generate_rsa_pss(void)
 static void
 test_pem_unsupported(void)
 {
-	static const char *const groups[] = {"P-384", "P-521", "secp256k1", "brainpoolP256r1", "P-224"};
-	static const char *const types[] = {"X25519", "X448", "ED448"};
+	static const char *const groups[] = {"P-192", "P-224", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"};
+	static const char *const explicit[] = {"P-256", "P-384", "P-521", "secp256k1"};
+	static const char *const types[] = {"X25519", "X448"};
 	EVP_PKEY   *pkey;
 
 	for (size_t i = 0; i < LENGTH_OF(groups); i++)
@@ -1354,9 +2050,12 @@ test_pem_unsupported(void)
 	check_public_pkey("RSA 16384", rsa_of_bits(16384), JOSE_OK);
 	check_public_pkey("RSA 16385", rsa_of_bits(16385), JOSE_UNSUPPORTED_KEY);
 
-	pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-	EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, "explicit");
-	check_pem_pkey("explicit parameters", pkey, JOSE_UNSUPPORTED_KEY);
+	for (size_t i = 0; i < LENGTH_OF(explicit); i++)
+	{
+		pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", explicit[i]);
+		EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_ENCODING, "explicit");
+		check_pem_pkey("explicit parameters", pkey, JOSE_UNSUPPORTED_KEY);
+	}
 
 	check_pem_pkey("RSA-PSS", generate_rsa_pss(), JOSE_UNSUPPORTED_KEY);
 
@@ -1436,7 +2135,7 @@ check_same_key(const char *what, const JoseAlg *alg, JoseKey *key, JoseKey *othe
 }
 
 static void
-check_bytes(const JoseAlg *alg, JoseKey *key)
+check_bytes(const Algorithm *a, const JoseAlg *alg, JoseKey *key)
 {
 	unsigned char *bytes;
 	size_t		len;
@@ -1451,13 +2150,20 @@ check_bytes(const JoseAlg *alg, JoseKey *key)
 
 	for (size_t i = 0; (other = alg_at(i)) != NULL; i++)
 	{
-		if (other->kty == JOSE_KTY_OCT || alg->kty == JOSE_KTY_OCT || other == alg)
+		JoseStatus	want = suits(a, other);
+
+		/* Any bytes are a secret, and those of a secret are no key pair. */
+		if (other->kty != alg->kty && other->kty == JOSE_KTY_OCT)
 			continue;
-		check_status("other algorithm's bytes", jwk_from_bytes(other, bytes, len, &back), JOSE_KEY_MISMATCH);
-		check(back == NULL, "no key of a mismatch");
+		if (other->kty != alg->kty && alg->kty == JOSE_KTY_OCT)
+			want = JOSE_BAD_KEY;
+		check_status(other->name, jwk_from_bytes(other, bytes, len, &back), want);
+		check((back != NULL) == (want == JOSE_OK), "%s: key of %s", other->name, alg->name);
+		jwk_free(back);
 	}
-	for (size_t cut = 0; cut < len && alg->kty != JOSE_KTY_OCT; cut += 5)
+	for (size_t i = 0; i < 40 && alg->kty != JOSE_KTY_OCT; i++)
 	{
+		size_t		cut = len * i / 40;
 		unsigned char *copy = allocate(cut);
 
 		memcpy(copy, bytes, cut);
@@ -1532,13 +2238,109 @@ static void
 check_other_curve(const JoseAlg *alg, JoseKey *key)
 {
 	JoseAlg		other = *alg;
-	unsigned char sig[64] = {0};
+	unsigned char sig[132] = {0};
 
 	if (alg->curve == NULL)
 		return;
 	other.curve = "P-999";
 	check_status("other curve", jwk_check_alg(key, &other), JOSE_KEY_MISMATCH);
-	check_status("other curve", jws_verify(&other, key, "x", 1, sig, sizeof(sig)), JOSE_KEY_MISMATCH);
+	check_status("other curve", jws_verify(&other, key, "x", 1, sig, alg->signature_len), JOSE_KEY_MISMATCH);
+}
+
+/* Through PEM, this library's and OpenSSL's, either half. */
+static void
+check_pem_trip(const JoseAlg *alg, JoseKey *key)
+{
+	unsigned char *pem;
+	char	   *text;
+	size_t		len;
+	JoseKey    *back;
+	JoseKey    *public_key;
+
+	check_status(alg->name, jwk_to_pem(key, true, &pem, &len), JOSE_OK);
+	must(jwk_from_private_pem((char *) pem, len, &back), &back, alg->name);
+	text = write_pem(key->pkey, PKCS8, &len);
+	check(strlen(text) == len && memcmp(text, pem, len) == 0, "%s: PKCS#8", alg->name);
+	free(text);
+	jwk_free_bytes(pem, len);
+	check_same_key(alg->name, alg, back, key);
+
+	check_status(alg->name, jwk_to_pem(back, false, &pem, &len), JOSE_OK);
+	must(jwk_from_public_pem((char *) pem, len, &public_key), &public_key, alg->name);
+	text = write_pem(key->pkey, SPKI, &len);
+	check(strlen(text) == len && memcmp(text, pem, len) == 0, "%s: SubjectPublicKeyInfo", alg->name);
+	free(text);
+	jwk_free_bytes(pem, len);
+	check_same_key(alg->name, alg, key, public_key);
+	check_status(alg->name, jwk_to_pem(public_key, true, &pem, &len), JOSE_NOT_PRIVATE_KEY);
+	check(pem == NULL && len == 0, "%s: PEM of what is not there", alg->name);
+	jwk_free(back);
+	jwk_free(public_key);
+
+	text = write_pem(key->pkey, CERTIFICATE, &len);
+	must(jwk_from_public_pem(text, len, &back), &back, alg->name);
+	check_same_key(alg->name, alg, key, back);
+	free(text);
+	jwk_free(back);
+	if (key->kty == JOSE_KTY_OKP)
+		return;
+	text = write_pem(key->pkey, TRADITIONAL, &len);
+	must(jwk_from_private_pem(text, len, &back), &back, alg->name);
+	check_same_key(alg->name, alg, back, key);
+	free(text);
+	jwk_free(back);
+}
+
+/* What each algorithm makes of this one's key and signature. */
+static void
+check_matrix(const Algorithm *a, const JoseAlg *alg, JoseKey *key)
+{
+	static const char text[] = "header.payload";
+	unsigned char sig[JWS_MAX_SIGNATURE];
+	unsigned char other_sig[JWS_MAX_SIGNATURE];
+	size_t		len = sizeof(sig);
+	const JoseAlg *other;
+
+	check_status(a->name, jws_sign(alg, key, text, strlen(text), sig, &len), JOSE_OK);
+	check(len == a->signature_len, "%s: %zu bytes", a->name, len);
+	check_spoiled(alg, key, text, strlen(text), sig, len);
+	for (size_t i = 0; (other = alg_at(i)) != NULL; i++)
+	{
+		size_t		other_len = sizeof(other_sig);
+
+		check_status(other->name, jwk_check_alg(key, other), suits(a, other));
+		check_status(other->name, jws_verify(other, key, text, strlen(text), sig, len), verifies(a, other));
+		check_status(other->name, jws_sign(other, key, text, strlen(text), other_sig, &other_len), suits(a, other));
+		if (suits(a, other) != JOSE_OK)
+			continue;
+		check_status(other->name, jws_verify(other, key, text, strlen(text), other_sig, other_len), JOSE_OK);
+		check_status(other->name, jws_verify(alg, key, text, strlen(text), other_sig, other_len),
+					 listed(a->twins, other->name) ? JOSE_OK : JOSE_BAD_SIGNATURE);
+	}
+	len--;
+	check_status("too little room", jws_sign(alg, key, text, strlen(text), sig, &len), JOSE_CRYPTO_FAILURE);
+}
+
+static void
+check_thumbprint_of(const JoseAlg *alg, JoseKey *key)
+{
+	unsigned char thumbprint[2][JWK_THUMBPRINT_LEN];
+	unsigned char *pem;
+	size_t		len;
+	JoseKey    *back;
+
+	check_status(alg->name, jwk_thumbprint(key, thumbprint[0]), JOSE_OK);
+	if (key->kty == JOSE_KTY_OCT)
+	{
+		check_status("PEM of a secret", jwk_to_pem(key, true, &pem, &len), JOSE_UNSUPPORTED_KEY);
+		return;
+	}
+	check_status(alg->name, jwk_to_pem(key, false, &pem, &len), JOSE_OK);
+	must(jwk_from_public_pem((char *) pem, len, &back), &back, alg->name);
+	check_status(alg->name, jwk_thumbprint(back, thumbprint[1]), JOSE_OK);
+	check(memcmp(thumbprint[0], thumbprint[1], JWK_THUMBPRINT_LEN) == 0, "%s: thumbprints", alg->name);
+	jwk_free_bytes(pem, len);
+	jwk_free(back);
 }
 
 static void
@@ -1548,17 +2350,24 @@ test_generate(void)
 
 	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
 	{
+		const Algorithm *a = algorithm_named(alg->name);
 		JoseKey    *key = must_generate(alg->name);
 		JwkExport	out;
 
-		check_status(alg->name, jwk_check_alg(key, alg), JOSE_OK);
+		check(key->kty == a->kty && (a->crv != NULL) == (key->curve != NULL) &&
+			  (a->crv == NULL || strcmp(key->curve, a->crv) == 0), "%s: type and curve", alg->name);
 		check_other_curve(alg, key);
 		check(key->kty != JOSE_KTY_OCT || key->secret_len == alg->digest_len, "length of a secret");
 		check(key->kty != JOSE_KTY_RSA || EVP_PKEY_get_bits(key->pkey) == 2048, "length of a modulus");
-		check_bytes(alg, key);
+		check_matrix(a, alg, key);
+		check_bytes(a, alg, key);
+		check_thumbprint_of(alg, key);
 		check_export_of(alg, key, true);
 		if (key->kty != JOSE_KTY_OCT)
+		{
 			check_export_of(alg, key, false);
+			check_pem_trip(alg, key);
+		}
 		else
 			check_status("public export of a secret", jwk_export(key, false, &out), JOSE_BAD_KEY);
 		jwk_free(key);
@@ -1658,6 +2467,8 @@ test_encrypted_bytes(void)
 int
 main(void)
 {
+	/* LeakSanitizer ends the process without flushing */
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	test_base64url_good();
 	test_base64url_bad();
 	test_base64url_exhaustive();
@@ -1667,9 +2478,12 @@ main(void)
 	test_parse();
 	test_parse_pieces();
 	test_vectors();
-	test_ecdsa_forms();
-	test_ecdsa_padding();
+	test_raw_vectors();
+	test_thumbprints();
+	test_ecdsa();
 	test_rsa_forms();
+	test_pss();
+	test_rsa_odd_sizes();
 	test_secrets();
 	test_hmac_switches();
 	test_looks_like_pem();
@@ -1680,6 +2494,9 @@ main(void)
 	test_jwk_rsa_unreduced();
 	test_jwk_ec();
 	test_jwk_okp();
+	test_ed448_low_order();
+	test_ed448_high_bits();
+	test_jwk_lengths();
 	test_pem_forms();
 	test_pem_unsupported();
 	test_pem_text();
