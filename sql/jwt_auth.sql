@@ -187,6 +187,60 @@ AS 'MODULE_PATHNAME', 'jwt_decode';
 COMMENT ON FUNCTION auth.jwt_decode(text) IS
 'Takes a JWT apart WITHOUT verifying it: for looking at, never for trusting';
 
+CREATE FUNCTION auth.jws_sign(payload bytea, key jsonb, algorithm text DEFAULT NULL, header jsonb DEFAULT '{}')
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jws_sign';
+COMMENT ON FUNCTION auth.jws_sign(bytea, jsonb, text, jsonb) IS
+'Signs any bytes into a compact JWS (RFC 7515 section 7.1) with a private JWK';
+
+CREATE FUNCTION auth.jws_verify(token text, key jsonb, algorithms text[] DEFAULT NULL)
+RETURNS bytea LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jws_verify';
+COMMENT ON FUNCTION auth.jws_verify(text, jsonb, text[]) IS
+'The bytes that a compact JWS signs, or error 28000 with the reason in DETAIL; knows nothing of claims';
+
+CREATE FUNCTION auth.jwk_from_pem(pem text)
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwk_from_pem';
+COMMENT ON FUNCTION auth.jwk_from_pem(text) IS
+'The JWK (RFC 7517) of a private key, public key or certificate in PEM';
+
+CREATE FUNCTION auth.jwk_to_pem(jwk jsonb)
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwk_to_pem';
+COMMENT ON FUNCTION auth.jwk_to_pem(jsonb) IS
+'PEM of a JWK: PKCS#8 of a private one, SubjectPublicKeyInfo of a public one';
+
+CREATE FUNCTION auth.jwk_public(jwk jsonb)
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwk_public';
+COMMENT ON FUNCTION auth.jwk_public(jsonb) IS
+'The public half of a JWK, with kid and alg';
+
+CREATE FUNCTION auth.jwk_thumbprint(jwk jsonb)
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwk_thumbprint';
+COMMENT ON FUNCTION auth.jwk_thumbprint(jsonb) IS
+'The SHA-256 thumbprint of a JWK (RFC 7638) in base64url';
+
+CREATE FUNCTION auth.jwk_generate(algorithm text, kid text DEFAULT NULL)
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_jwk_generate';
+COMMENT ON FUNCTION auth.jwk_generate(text, text) IS
+'A fresh private JWK for an algorithm';
+
+CREATE FUNCTION auth.base64url_encode(bytes bytea)
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_base64url_encode';
+COMMENT ON FUNCTION auth.base64url_encode(bytea) IS
+'base64url without padding (RFC 4648 section 5)';
+
+CREATE FUNCTION auth.base64url_decode(encoded text)
+RETURNS bytea LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_base64url_decode';
+COMMENT ON FUNCTION auth.base64url_decode(text) IS
+'Decodes base64url strictly: no padding, no white space, no trailing bits';
+
 --
 -- Tokens with the key ring
 --
@@ -1069,6 +1123,15 @@ GRANT EXECUTE ON FUNCTION auth.jwt_verify(text, jsonb, text[], text, text, inter
 GRANT EXECUTE ON FUNCTION auth.jwt_try_verify(text, text, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_try_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_decode(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jws_sign(bytea, jsonb, text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jws_verify(text, jsonb, text[]) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwk_from_pem(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwk_to_pem(jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwk_public(jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwk_thumbprint(jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.jwk_generate(text, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.base64url_encode(bytea) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.base64url_decode(text) TO PUBLIC;
 -- A token proves itself, and public keys are public.
 GRANT EXECUTE ON FUNCTION auth.jwt_verify(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwks() TO PUBLIC;

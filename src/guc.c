@@ -171,7 +171,8 @@ define_token_settings(void)
 							 &jwt_auth_check_session, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("jwt_auth.allowed_algorithms", "The algorithms that the key ring signs and verifies with.",
 							   "The first that suits is the one of a key that is made by itself.",
-							   &allowed_algorithms_text, "ES256, RS256, EdDSA, HS256, HS384, HS512",
+							   &allowed_algorithms_text, "ES256, EdDSA, PS256, RS256, ES384, ES512, ES256K, PS384, PS512, RS384, RS512, "
+							   "Ed25519, Ed448, HS256, HS384, HS512",
 							   PGC_SUSET, 0, check_allowed_algorithms, assign_allowed_algorithms, NULL);
 }
 

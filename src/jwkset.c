@@ -203,8 +203,8 @@ jwkset_default_alg(const Jwk *jwk)
 }
 
 /*
- * The JWK of a key: kty, kid, alg, use, and the key's own members; or NULL
- * where it has no public half and with_private is false.
+ * The JWK of a key: kty, kid and alg unless NULL, use, and the key's own
+ * members; or NULL where it has no public half and with_private is false.
  */
 Jsonb *
 jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_private)
@@ -219,7 +219,8 @@ jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_privat
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	claims_push_string(&state, "kty", members.kty);
 	claims_push_string(&state, "kid", kid);
-	claims_push_string(&state, "alg", alg->name);
+	if (alg != NULL)
+		claims_push_string(&state, "alg", alg->name);
 	claims_push_string(&state, "use", "sig");
 	claims_push_string(&state, "crv", members.crv);
 	claims_push_string(&state, "k", members.k);

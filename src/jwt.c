@@ -88,18 +88,21 @@ jwt_open(Datum token, Jwt *jwt)
 	return status;
 }
 
-/* Checks the signature under this key, then reads the payload. */
+/* Checks the signature under this key. */
 JoseStatus
 jwt_verify_signature(Jwt *jwt, JoseKey *key)
 {
 	const JwsParts *parts = &jwt->parts;
-	JoseStatus	status;
 
-	status = jws_verify(jwt->alg, key, parts->signing_input, parts->signing_input_len,
-						parts->signature, parts->signature_len);
-	if (status == JOSE_OK)
-		status = claims_parse(parts->payload, parts->payload_len, &jwt->payload);
-	return status;
+	return jws_verify(jwt->alg, key, parts->signing_input, parts->signing_input_len,
+					  parts->signature, parts->signature_len);
+}
+
+/* Reads the payload, for which the signature has been checked. */
+JoseStatus
+jwt_read_payload(Jwt *jwt)
+{
+	return claims_parse(jwt->parts.payload, jwt->parts.payload_len, &jwt->payload);
 }
 
 /*
@@ -208,13 +211,13 @@ check_extra_header(Jsonb *header, const char *kid)
 
 /* The header's JSON: "alg", "typ", "kid", then what the caller adds. */
 static void
-write_header(StringInfo out, const JoseAlg *alg, const char *kid, Jsonb *header)
+write_header(StringInfo out, const JoseAlg *alg, const char *kid, const char *typ, Jsonb *header)
 {
 	int			start;
 
 	append_json_member(out, "alg", alg->name);
-	if (header == NULL || claims_member(header, "typ") == NULL)
-		append_json_member(out, "typ", "JWT");
+	if (typ != NULL && (header == NULL || claims_member(header, "typ") == NULL))
+		append_json_member(out, "typ", typ);
 	if (kid != NULL && (header == NULL || claims_member(header, "kid") == NULL))
 		append_json_member(out, "kid", kid);
 	if (header == NULL || JB_ROOT_COUNT(header) == 0)
@@ -230,36 +233,74 @@ write_header(StringInfo out, const JoseAlg *alg, const char *kid, Jsonb *header)
 	out->data[start] = ',';
 }
 
-/* Appends the base64url of a piece of JSON, which is UTF-8 in any database. */
-static void
-append_segment(StringInfo out, const char *json, int len)
+/* JSON is UTF-8 in a token, whatever the database's encoding. */
+static const char *
+to_utf8(const char *json, size_t *len)
 {
-	char	   *utf8 = pg_server_to_any(json, len, PG_UTF8);
+	char	   *utf8 = pg_server_to_any(json, *len, PG_UTF8);
 
 	if (utf8 != json)
-		len = strlen(utf8);
+		*len = strlen(utf8);
+	return utf8;
+}
+
+static void
+append_segment(StringInfo out, const char *bytes, size_t len)
+{
 	enlargeStringInfo(out, BASE64URL_ENCODED_LEN(len) + 1);
-	out->len += base64url_encode((unsigned char *) utf8, len, out->data + out->len);
+	out->len += base64url_encode((const unsigned char *) bytes, len, out->data + out->len);
 }
 
 /*
- * Signs a payload into a compact token.
+ * Signs any bytes into a compact token.
  *
- * kid and header may be NULL.  Raises where the key cannot sign with this
- * algorithm, where header or payload are no good, and where the token would
- * be larger than a verifier here takes: what it emits, it also accepts.
+ * kid, header and typ, which stands where the header has no "typ", may be
+ * NULL.  Raises where the key cannot sign with this algorithm, where the
+ * header is no good, and where the token would be larger than a verifier here
+ * takes: what it emits, it also accepts.
  */
 text *
-jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Jsonb *payload)
+jws_compose(const JoseAlg *alg, JoseKey *key, const char *kid, const char *typ,
+			Jsonb *header, const char *payload, size_t len)
 {
 	StringInfoData json;
 	StringInfoData token;
+	size_t		json_len;
 	unsigned char signature[JWS_MAX_SIGNATURE];
 	size_t		signature_len = sizeof(signature);
 	JoseStatus	status;
 
 	if (header != NULL)
 		check_extra_header(header, kid);
+	initStringInfo(&json);
+	initStringInfo(&token);
+	write_header(&json, alg, kid, typ, header);
+	json_len = json.len;
+	append_segment(&token, to_utf8(json.data, &json_len), json_len);
+	appendStringInfoChar(&token, '.');
+	append_segment(&token, payload, len);
+
+	status = jws_sign(alg, key, token.data, token.len, signature, &signature_len);
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	appendStringInfoChar(&token, '.');
+	append_segment(&token, (const char *) signature, signature_len);
+	if (token.len > jwt_auth_max_token_size)
+		raise_too_large();
+	return cstring_to_text_with_len(token.data, token.len);
+}
+
+/*
+ * Signs a payload of claims into a compact token.  Raises as jws_compose does,
+ * and where the payload is no good.
+ */
+text *
+jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Jsonb *payload)
+{
+	StringInfoData json;
+	size_t		len;
+	const char *utf8;
+
 	if (!JB_ROOT_IS_OBJECT(payload))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -270,24 +311,9 @@ jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Js
 				 errmsg("payload has a registered claim of the wrong type")));
 
 	initStringInfo(&json);
-	initStringInfo(&token);
-	write_header(&json, alg, kid, header);
-	append_segment(&token, json.data, json.len);
-	appendStringInfoChar(&token, '.');
-
-	resetStringInfo(&json);
 	if (!claims_write(&json, payload, jwt_auth_max_token_size))
 		raise_too_large();
-	append_segment(&token, json.data, json.len);
-
-	status = jws_sign(alg, key, token.data, token.len, signature, &signature_len);
-	if (status != JOSE_OK)
-		jose_raise_key(status);
-	appendStringInfoChar(&token, '.');
-	enlargeStringInfo(&token, BASE64URL_ENCODED_LEN(signature_len) + 1);
-	token.len += base64url_encode(signature, signature_len, token.data + token.len);
-
-	if (token.len > jwt_auth_max_token_size)
-		raise_too_large();
-	return cstring_to_text_with_len(token.data, token.len);
+	len = json.len;
+	utf8 = to_utf8(json.data, &len);
+	return jws_compose(alg, key, kid, "JWT", header, utf8, len);
 }

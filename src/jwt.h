@@ -10,22 +10,25 @@
 #include "claims.h"
 #include "jws.h"
 
-/* A token taken apart.  Nothing in payload is to be believed before jwt_verify_signature. */
+/* A token taken apart: jwt_open, then jwt_verify_signature, then jwt_read_payload. */
 typedef struct Jwt
 {
 	JwsParts	parts;
 	const JoseAlg *alg;
 	char	   *kid;			/* NULL where absent */
 	ClaimSet	header;
-	ClaimSet	payload;		/* filled by jwt_verify_signature */
+	ClaimSet	payload;
 } Jwt;
 
 extern JoseStatus jwt_split(Datum token, Jwt *jwt);
 extern JoseStatus jwt_open(Datum token, Jwt *jwt);
 extern JoseStatus jwt_verify_signature(Jwt *jwt, JoseKey *key);
 extern bool jwt_skip_bearer(const char **text, size_t *len);
+extern JoseStatus jwt_read_payload(Jwt *jwt);
 extern bool jwt_has_typ(const Jwt *jwt, const char *typ);
 
+extern text *jws_compose(const JoseAlg *alg, JoseKey *key, const char *kid, const char *typ,
+						 Jsonb *header, const char *payload, size_t len);
 extern text *jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid,
 						 Jsonb *header, Jsonb *payload);
 extern JoseKey *jwt_own_key(JoseKey *key);

@@ -299,7 +299,8 @@ keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
 		return status;
 	if (key->purpose != purpose)
 		return JOSE_WRONG_TOKEN_TYPE;
-	return check_own_claims(jwt, now);
+	status = jwt_read_payload(jwt);
+	return status == JOSE_OK ? check_own_claims(jwt, now) : status;
 }
 
 /* Runs a command of ours as the owner of the calling function: how many rows. */

@@ -1,7 +1,8 @@
 /*
  * token.c
  *	  SQL functions on tokens with a key in hand: jwt_sign, jwt_verify,
- *	  jwt_try_verify, jwt_decode.  Pure: they read no table.
+ *	  jwt_try_verify, jwt_decode, jws_sign, jws_verify.  Pure: they read no
+ *	  table.
  *
  * The key decides the algorithm, never the token (RFC 8725 section 3.1): a
  * text key is a secret or PEM by what the caller's algorithms want, a JWK says
@@ -9,16 +10,15 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
+#include "access/detoast.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "errors.h"
-#include "guc.h"
 #include "jwkset.h"
 #include "jwt.h"
 
@@ -31,6 +31,8 @@ PG_FUNCTION_INFO_V1(jwt_verify_jwk);
 PG_FUNCTION_INFO_V1(jwt_try_verify);
 PG_FUNCTION_INFO_V1(jwt_try_verify_jwk);
 PG_FUNCTION_INFO_V1(jwt_decode);
+PG_FUNCTION_INFO_V1(jwt_auth_jws_sign);
+PG_FUNCTION_INFO_V1(jwt_auth_jws_verify);
 
 /* Positions of the arguments that both forms of jwt_verify share. */
 enum
@@ -54,62 +56,6 @@ typedef struct VerifyArgs
 	const char *typ;			/* NULL: any */
 } VerifyArgs;
 
-pg_noreturn static void
-raise_argument(const char *message, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg_internal("%s", message),
-			 hint != NULL ? errhint("%s", hint) : 0));
-}
-
-static const JoseAlg *
-find_algorithm(const char *name)
-{
-	const JoseAlg *alg = alg_find(name, strlen(name));
-
-	if (alg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("algorithm is not supported"),
-				 errhint("Names are exact, such as HS256, RS256, ES256 and EdDSA; \"none\" does not exist.")));
-	return alg;
-}
-
-/* The elements of a text[] argument, none of which may be NULL. */
-static int
-text_array(FunctionCallInfo fcinfo, int arg, const char ***out)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &n);
-	*out = palloc(sizeof(char *) * (n + 1));
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			raise_argument("array must not contain NULL", NULL);
-		(*out)[i] = TextDatumGetCString(elements[i]);
-	}
-	return n;
-}
-
-static AlgSet
-algorithms_argument(FunctionCallInfo fcinfo)
-{
-	const char **names;
-	AlgSet		set = 0;
-	int			n = text_array(fcinfo, ARG_ALGORITHMS, &names);
-
-	if (n == 0)
-		raise_argument("list of algorithms must not be empty", NULL);
-	for (int i = 0; i < n; i++)
-		set |= ALG_BIT(find_algorithm(names[i]));
-	return set;
-}
-
 /* Microseconds of the leeway; months have no fixed length. */
 static int64
 leeway_argument(FunctionCallInfo fcinfo)
@@ -123,12 +69,6 @@ leeway_argument(FunctionCallInfo fcinfo)
 		leeway->time < 0 || leeway->time > MAX_LEEWAY - leeway->day * USECS_PER_DAY)
 		raise_argument("leeway must be between zero and one day", NULL);
 	return leeway->time + leeway->day * USECS_PER_DAY;
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int arg)
-{
-	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 static int64
@@ -147,15 +87,14 @@ verify_arguments(FunctionCallInfo fcinfo, VerifyArgs *args)
 	memset(args, 0, sizeof(*args));
 	if (PG_ARGISNULL(ARG_KEY))
 		raise_argument("key must not be NULL", NULL);
-	if (!PG_ARGISNULL(ARG_ALGORITHMS))
-		args->algorithms = algorithms_argument(fcinfo);
+	args->algorithms = algorithms_argument(fcinfo, ARG_ALGORITHMS);
 	args->typ = text_argument(fcinfo, ARG_TYP);
 	args->rules.issuer = text_argument(fcinfo, ARG_ISSUER);
 	args->rules.audience = text_argument(fcinfo, ARG_AUDIENCE);
 	args->rules.leeway = leeway_argument(fcinfo);
 	args->rules.now = at_time_argument(fcinfo);
 	if (!PG_ARGISNULL(ARG_REQUIRED))
-		args->rules.nrequired = text_array(fcinfo, ARG_REQUIRED, &args->rules.required);
+		args->rules.nrequired = text_array_argument(fcinfo, ARG_REQUIRED, &args->rules.required);
 }
 
 /* A shared secret is the bytes of its text in UTF-8, in any database. */
@@ -227,17 +166,56 @@ verification_key(text *key_text, AlgSet algorithms)
 	return key;
 }
 
-/* What is left once the key is known: algorithm, signature, type, claims. */
+/* What is left once the key is known: algorithm and signature. */
 static JoseStatus
-verify_with_key(Jwt *jwt, JoseKey *key, AlgSet algorithms, const VerifyArgs *args)
+verify_signature(Jwt *jwt, JoseKey *key, AlgSet algorithms)
 {
 	JoseStatus	status;
 
 	if ((algorithms & ALG_BIT(jwt->alg)) == 0)
 		return JOSE_ALGORITHM_NOT_ALLOWED;
 	status = jwt_verify_signature(jwt, key);
-	if (status == JOSE_WEAK_KEY)
-		status = JOSE_KEY_MISMATCH; /* for the algorithm that the token names */
+	/* too short for the algorithm that the token names */
+	return status == JOSE_WEAK_KEY ? JOSE_KEY_MISMATCH : status;
+}
+
+/* The one algorithm that a JWK stands for, which it must be strong enough for. */
+static AlgSet
+default_algorithm(const Jwk *jwk)
+{
+	const JoseAlg *alg = jwkset_default_alg(jwk);
+
+	if (alg == NULL)
+		return 0;
+	if (jwk_check_alg(jwk->key, alg) == JOSE_WEAK_KEY)
+		jose_raise_key(JOSE_WEAK_KEY);
+	return ALG_BIT(alg);
+}
+
+/* The same with the key that a JWK or JWK Set has for this token. */
+static JoseStatus
+verify_jwk_signature(Jwt *jwt, Jsonb *document, AlgSet algorithms)
+{
+	Jwk			jwk;
+	JoseStatus	status = jwkset_read(document, jwt->kid, &jwk);
+
+	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
+		return status;
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	if (!jwk.may_verify || (jwk.alg != NULL && jwk.alg != jwt->alg))
+		return JOSE_KEY_MISMATCH;
+	if (algorithms == 0)
+		algorithms = default_algorithm(&jwk);
+	return verify_signature(jwt, jwk.key, algorithms);
+}
+
+/* Reads the payload of a token whose signature is right, and checks it. */
+static JoseStatus
+verify_claims(Jwt *jwt, const VerifyArgs *args)
+{
+	JoseStatus	status = jwt_read_payload(jwt);
+
 	if (status == JOSE_OK && args->typ != NULL && !jwt_has_typ(jwt, args->typ))
 		status = JOSE_WRONG_TOKEN_TYPE;
 	if (status == JOSE_OK)
@@ -260,22 +238,9 @@ verify_text(FunctionCallInfo fcinfo, Jwt *jwt)
 	if (PG_ARGISNULL(ARG_TOKEN))
 		return JOSE_MALFORMED;
 	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
-	if (status != JOSE_OK)
-		return status;
-	return verify_with_key(jwt, key, args.algorithms, &args);
-}
-
-/* The one algorithm that a JWK stands for, which it must be strong enough for. */
-static AlgSet
-default_algorithm(const Jwk *jwk)
-{
-	const JoseAlg *alg = jwkset_default_alg(jwk);
-
-	if (alg == NULL)
-		return 0;
-	if (jwk_check_alg(jwk->key, alg) == JOSE_WEAK_KEY)
-		jose_raise_key(JOSE_WEAK_KEY);
-	return ALG_BIT(alg);
+	if (status == JOSE_OK)
+		status = verify_signature(jwt, key, args.algorithms);
+	return status == JOSE_OK ? verify_claims(jwt, &args) : status;
 }
 
 /* jwt_verify with a JWK or JWK Set, up to the answer. */
@@ -283,31 +248,25 @@ static JoseStatus
 verify_jwk(FunctionCallInfo fcinfo, Jwt *jwt)
 {
 	VerifyArgs	args;
-	AlgSet		algorithms;
-	Jwk			jwk;
 	JoseStatus	status;
 
 	verify_arguments(fcinfo, &args);
 	if (PG_ARGISNULL(ARG_TOKEN))
 		return JOSE_MALFORMED;
 	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
-	if (status != JOSE_OK)
-		return status;
+	if (status == JOSE_OK)
+		status = verify_jwk_signature(jwt, PG_GETARG_JSONB_P(ARG_KEY), args.algorithms);
+	return status == JOSE_OK ? verify_claims(jwt, &args) : status;
+}
 
-	status = jwkset_read(PG_GETARG_JSONB_P(ARG_KEY), jwt->kid, &jwk);
-	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
-		return status;
-	if (status != JOSE_OK)
-		jose_raise_key(status);
-	if (!jwk.may_verify)
-		return JOSE_KEY_MISMATCH;
-	if (jwk.alg != NULL && jwk.alg != jwt->alg)
-		return JOSE_KEY_MISMATCH;
+static bytea *
+bytea_copy(const unsigned char *bytes, size_t len)
+{
+	bytea	   *copy = palloc(VARHDRSZ + len);
 
-	algorithms = args.algorithms;
-	if (algorithms == 0)
-		algorithms = default_algorithm(&jwk);
-	return verify_with_key(jwt, jwk.key, algorithms, &args);
+	SET_VARSIZE(copy, VARHDRSZ + len);
+	memcpy(VARDATA(copy), bytes, len);
+	return copy;
 }
 
 static Datum
@@ -357,9 +316,31 @@ jwt_sign(PG_FUNCTION_ARGS)
 	for (int i = 0; i < 4; i++)
 		if (PG_ARGISNULL(i))
 			raise_argument("payload, key, algorithm and header must not be NULL", NULL);
-	alg = find_algorithm(text_argument(fcinfo, 2));
+	alg = algorithm_argument(fcinfo, 2);
 	key = text_key(PG_GETARG_TEXT_PP(1), alg->family == JOSE_HMAC, true);
 	PG_RETURN_TEXT_P(jwt_compose(alg, key, NULL, PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(0)));
+}
+
+/*
+ * The key and algorithm of jwt_sign and jws_sign with a JWK; their arguments
+ * are payload, key, algorithm, header.
+ */
+static const JoseAlg *
+signing_jwk(FunctionCallInfo fcinfo, Jwk *jwk)
+{
+	const JoseAlg *alg = algorithm_argument(fcinfo, 2);
+	JoseStatus	status;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
+		raise_argument("payload, key and header must not be NULL", NULL);
+	status = jwkset_read(PG_GETARG_JSONB_P(1), NULL, jwk);
+	if (status != JOSE_OK)
+		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
+	if (alg == NULL)
+		alg = jwkset_default_alg(jwk);
+	if (alg == NULL || !jwk->may_sign || (jwk->alg != NULL && jwk->alg != alg))
+		jose_raise_key(JOSE_KEY_MISMATCH);
+	return alg;
 }
 
 /*
@@ -368,19 +349,50 @@ jwt_sign(PG_FUNCTION_ARGS)
 Datum
 jwt_sign_jwk(PG_FUNCTION_ARGS)
 {
-	const JoseAlg *alg;
 	Jwk			jwk;
-	JoseStatus	status;
+	const JoseAlg *alg = signing_jwk(fcinfo, &jwk);
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
-		raise_argument("payload, key and header must not be NULL", NULL);
-	status = jwkset_read(PG_GETARG_JSONB_P(1), NULL, &jwk);
-	if (status != JOSE_OK)
-		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
-	alg = PG_ARGISNULL(2) ? jwkset_default_alg(&jwk) : find_algorithm(text_argument(fcinfo, 2));
-	if (alg == NULL || !jwk.may_sign || (jwk.alg != NULL && jwk.alg != alg))
-		jose_raise_key(JOSE_KEY_MISMATCH);
 	PG_RETURN_TEXT_P(jwt_compose(alg, jwk.key, jwk.kid, PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(0)));
+}
+
+/*
+ * jws_sign(payload bytea, key jsonb, algorithm text, header jsonb) returns text
+ *
+ * The signature layer alone (RFC 7515 section 5.1), over any bytes.
+ */
+Datum
+jwt_auth_jws_sign(PG_FUNCTION_ARGS)
+{
+	Jwk			jwk;
+	const JoseAlg *alg = signing_jwk(fcinfo, &jwk);
+	bytea	   *payload;
+
+	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) > (Size) jwt_auth_max_token_size)
+		jose_raise_token(JOSE_TOKEN_TOO_LARGE);
+	payload = PG_GETARG_BYTEA_PP(0);
+	PG_RETURN_TEXT_P(jws_compose(alg, jwk.key, jwk.kid, NULL, PG_GETARG_JSONB_P(3),
+								 VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload)));
+}
+
+/*
+ * jws_verify(token text, key jsonb, algorithms text[]) returns bytea
+ */
+Datum
+jwt_auth_jws_verify(PG_FUNCTION_ARGS)
+{
+	AlgSet		algorithms = algorithms_argument(fcinfo, ARG_ALGORITHMS);
+	Jwt			jwt;
+	JoseStatus	status = JOSE_MALFORMED;
+
+	if (PG_ARGISNULL(ARG_KEY))
+		raise_argument("key must not be NULL", NULL);
+	if (!PG_ARGISNULL(ARG_TOKEN))
+		status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), &jwt);
+	if (status == JOSE_OK)
+		status = verify_jwk_signature(&jwt, PG_GETARG_JSONB_P(ARG_KEY), algorithms);
+	if (status != JOSE_OK)
+		jose_raise_token(status);
+	PG_RETURN_BYTEA_P(bytea_copy(jwt.parts.payload, jwt.parts.payload_len));
 }
 
 /*
@@ -445,7 +457,6 @@ jwt_decode(PG_FUNCTION_ARGS)
 	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
-	bytea	   *signature;
 	Jwt			jwt;
 	JoseStatus	status = jwt_split(PG_GETARG_DATUM(0), &jwt);
 
@@ -456,11 +467,8 @@ jwt_decode(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	signature = palloc(VARHDRSZ + jwt.parts.signature_len);
-	SET_VARSIZE(signature, VARHDRSZ + jwt.parts.signature_len);
-	memcpy(VARDATA(signature), jwt.parts.signature, jwt.parts.signature_len);
 	values[0] = JsonbPGetDatum(jwt.header.json);
 	values[1] = JsonbPGetDatum(jwt.payload.json);
-	values[2] = PointerGetDatum(signature);
+	values[2] = PointerGetDatum(bytea_copy(jwt.parts.signature, jwt.parts.signature_len));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }

@@ -1,0 +1,86 @@
+/*
+ * arguments.c
+ *	  Arguments of the SQL functions.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "arguments.h"
+
+/* Raises the error of an argument that is no good; hint may be NULL. */
+void
+raise_argument(const char *message, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg_internal("%s", message),
+			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+/* A text argument as a C string, or NULL. */
+char *
+text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* The elements of a text[] argument, none of which may be NULL; how many. */
+int
+text_array_argument(FunctionCallInfo fcinfo, int arg, const char ***elements)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT,
+					  &datums, &nulls, &n);
+	*elements = palloc(sizeof(char *) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			raise_argument("array must not contain NULL", NULL);
+		(*elements)[i] = TextDatumGetCString(datums[i]);
+	}
+	return n;
+}
+
+static const JoseAlg *
+find_algorithm(const char *name)
+{
+	const JoseAlg *alg = alg_find(name, strlen(name));
+
+	if (alg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("algorithm is not supported"),
+				 errhint("Names are exact, such as HS256, RS256, ES256 and EdDSA; \"none\" does not exist.")));
+	return alg;
+}
+
+/* The algorithm that an argument names; NULL where the argument is. */
+const JoseAlg *
+algorithm_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : find_algorithm(text_argument(fcinfo, arg));
+}
+
+/* The algorithms that a text[] argument names; 0 where the argument is NULL. */
+AlgSet
+algorithms_argument(FunctionCallInfo fcinfo, int arg)
+{
+	const char **names;
+	AlgSet		set = 0;
+	int			n;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	n = text_array_argument(fcinfo, arg, &names);
+	if (n == 0)
+		raise_argument("list of algorithms must not be empty", NULL);
+	for (int i = 0; i < n; i++)
+		set |= ALG_BIT(find_algorithm(names[i]));
+	return set;
+}

@@ -1,0 +1,21 @@
+/*
+ * arguments.h
+ *	  Arguments of the SQL functions.
+ */
+#ifndef JWT_AUTH_ARGUMENTS_H
+#define JWT_AUTH_ARGUMENTS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "compat.h"
+#include "guc.h"
+
+pg_noreturn extern void raise_argument(const char *message, const char *hint);
+extern char *text_argument(FunctionCallInfo fcinfo, int arg);
+extern int	text_array_argument(FunctionCallInfo fcinfo, int arg, const char ***elements);
+extern const JoseAlg *algorithm_argument(FunctionCallInfo fcinfo, int arg);
+extern AlgSet algorithms_argument(FunctionCallInfo fcinfo, int arg);
+
+#endif							/* JWT_AUTH_ARGUMENTS_H */
