@@ -21,6 +21,7 @@
 #include "errors.h"
 #include "jwkset.h"
 #include "jwt.h"
+#include "keycache.h"
 
 #define MAX_LEEWAY	USECS_PER_DAY
 
@@ -110,7 +111,7 @@ secret_key(const char *bytes, size_t len, JoseKey **key)
 	if (GetDatabaseEncoding() == PG_SQL_ASCII && !pg_verify_mbstr(PG_UTF8, bytes, len, true))
 		return JOSE_BAD_KEY;
 	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
-	return jwk_from_secret((unsigned char *) utf8, utf8 == bytes ? len : strlen(utf8), key);
+	return keycache_text(KEY_SECRET, utf8, utf8 == bytes ? len : strlen(utf8), key);
 }
 
 /* A secret, PEM private or PEM public key from text, as the algorithms want. */
@@ -133,12 +134,12 @@ text_key(text *key_text, bool secret, bool private)
 	if (secret)
 		status = secret_key(bytes, len, &key);
 	else if (private)
-		status = jwk_from_private_pem(bytes, len, &key);
+		status = keycache_text(KEY_PRIVATE_PEM, bytes, len, &key);
 	else
-		status = jwk_from_public_pem(bytes, len, &key);
+		status = keycache_text(KEY_PUBLIC_PEM, bytes, len, &key);
 	if (status != JOSE_OK)
 		jose_raise_key(status);
-	return jwt_own_key(key);
+	return key;
 }
 
 /* The key of the text form; its kind follows from the caller's algorithms. */
@@ -197,7 +198,7 @@ static JoseStatus
 verify_jwk_signature(Jwt *jwt, Jsonb *document, AlgSet algorithms)
 {
 	Jwk			jwk;
-	JoseStatus	status = jwkset_read(document, jwt->kid, &jwk);
+	JoseStatus	status = keycache_jwk(document, jwt->kid, &jwk);
 
 	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
 		return status;
@@ -333,7 +334,7 @@ signing_jwk(FunctionCallInfo fcinfo, Jwk *jwk)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		raise_argument("payload, key and header must not be NULL", NULL);
-	status = jwkset_read(PG_GETARG_JSONB_P(1), NULL, jwk);
+	status = keycache_jwk(PG_GETARG_JSONB_P(1), NULL, jwk);
 	if (status != JOSE_OK)
 		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
 	if (alg == NULL)

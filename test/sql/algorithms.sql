@@ -83,6 +83,20 @@ SELECT command, pg_temp.try(command) AS result FROM unnest(ARRAY[
 ]) command;
 SELECT auth.base64url_encode('\x00'), auth.base64url_encode('\xfbff'), auth.base64url_encode(''), auth.base64url_decode('-_8'), auth.base64url_decode('') = '' AS empty;
 
+-- Keys are kept once they are parsed, more of them here than there is room for:
+-- each is found again as itself, and a text as what it is taken for.
+SELECT count(*) AS tokens, count(*) FILTER (WHERE valid = (s = v)) AS right_answers
+FROM (SELECT s, auth.jwt_sign('{}', repeat('x', 32) || s) AS token FROM generate_series(1, 50) s) t,
+	 generate_series(1, 50) v, auth.jwt_try_verify(token, repeat('x', 32) || v);
+SELECT pg_temp.try(format($$auth.jwt_verify(%L, %L, '{RS256}') ->> 'sub'$$, token, pem)) AS as_public_key,
+	   pg_temp.try(format($$auth.jwt_sign('{}', %L, 'RS256')$$, pem)) AS as_private_key,
+	   pg_temp.try(format($$auth.jwt_sign('{}', %L, 'HS256')$$, pem)) AS as_secret
+FROM signed, auth.jwk_to_pem(public) pem WHERE name = 'RS256';
+SELECT kid, error FROM unnest(ARRAY['k1', 'k2', NULL, 'k1']) WITH ORDINALITY AS k (kid, n),
+	 auth.jwt_try_verify(auth.jwt_sign('{}', (SELECT jwk - 'kid' FROM key WHERE name = 'HS256'),
+									   header => CASE WHEN kid IS NULL THEN '{}' ELSE jsonb_build_object('kid', kid) END),
+						 (SELECT jwk FROM key WHERE name = 'HS256')) ORDER BY n;
+
 DROP TABLE key, signed, algorithm;
 DROP EXTENSION jwt_auth CASCADE;
 DROP SCHEMA auth;
