@@ -151,14 +151,13 @@ hmac_new(const JoseAlg *alg, const JoseKey *key)
 
 /*
  * Computes the tag: exactly alg->digest_len bytes.  The keyed context stays
- * with the key, so that a token costs no key schedule.
+ * with the key and starts anew each time, so that a token costs no key
+ * schedule.
  */
 static bool
 hmac_tag(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len, unsigned char *tag)
 {
-	EVP_MAC_CTX *ctx;
 	size_t		len = 0;
-	bool		ok = false;
 
 	if (key->mac == NULL || key->mac_alg != alg)
 	{
@@ -166,14 +165,12 @@ hmac_tag(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len, 
 		key->mac = hmac_new(alg, key);
 		key->mac_alg = alg;
 	}
-	if (key->mac == NULL || (ctx = EVP_MAC_CTX_dup(key->mac)) == NULL)
+	else if (EVP_MAC_init(key->mac, NULL, 0, NULL) != 1)
 		return false;
-
-	if (EVP_MAC_update(ctx, (const unsigned char *) input, input_len) == 1 &&
-		EVP_MAC_final(ctx, tag, &len, alg->digest_len) == 1)
-		ok = len == alg->digest_len;
-	EVP_MAC_CTX_free(ctx);
-	return ok;
+	return key->mac != NULL &&
+		EVP_MAC_update(key->mac, (const unsigned char *) input, input_len) == 1 &&
+		EVP_MAC_final(key->mac, tag, &len, alg->digest_len) == 1 &&
+		len == alg->digest_len;
 }
 
 static JoseStatus
