@@ -1,17 +1,20 @@
-EXTENSION = jwt_auth
-# the control file is the version's only home
-EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" jwt_auth.control)
+EXTENSION = jwt_auth jwt_auth_pgjwt
+# the control files are the version's only home, and of one library
+EXTVERSION := $(sort $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION:=.control)))
+ifneq ($(words $(EXTVERSION)),1)
+$(error The control files name several versions: $(EXTVERSION))
+endif
 
 MODULE_big = jwt_auth
 # the server-free core, which test/core links alone
 CORE = src/alg.o src/base64url.o src/jwk.o src/jws.o src/numericdate.o
 OBJS = $(CORE) src/arguments.o src/claims.o src/client.o src/errors.o src/guc.o src/jwkfuncs.o src/jwkset.o src/jwt.o \
-	src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/password.o src/refresh.o src/session.o \
+	src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/password.o src/pgjwt.o src/refresh.o src/session.o \
 	src/tables.o src/token.o
 
 # upgrades and kept base scripts; this version's own is built
-DATA_built = sql/jwt_auth--$(EXTVERSION).sql
-DATA = $(filter-out $(DATA_built),$(wildcard sql/jwt_auth--*.sql))
+DATA_built = $(EXTENSION:%=sql/%--$(EXTVERSION).sql)
+DATA = $(filter-out $(DATA_built),$(wildcard $(EXTENSION:%=sql/%--*.sql)))
 
 REGRESS = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --outputdir=.
@@ -55,7 +58,7 @@ clean:
 
 endif
 
-$(DATA_built): sql/jwt_auth.sql
+$(DATA_built): sql/%--$(EXTVERSION).sql: sql/%.sql
 	cp $< $@
 
 # Without a server, and with the sanitizers watching
