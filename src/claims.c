@@ -39,8 +39,7 @@ static const char *const date_names[CLAIM_DATES] = {"exp", "nbf", "iat"};
 
 typedef struct ParseState
 {
-	JsonbParseState *jsonb;
-	JsonbValue *result;
+	JsonbInState jsonb;
 	ClaimSet   *claims;
 	int			depth;
 	int			members[JSON_MAX_DEPTH + 1];	/* seen so far, by depth */
@@ -114,7 +113,7 @@ number_fits_numeric(const char *number)
 }
 
 static void
-push_key(JsonbParseState **state, const char *name)
+push_key(JsonbInState *state, const char *name)
 {
 	JsonbValue	key;
 
@@ -128,9 +127,9 @@ push_key(JsonbParseState **state, const char *name)
 static void
 push_value(ParseState *state, JsonbValue *value)
 {
-	if (state->jsonb == NULL)
+	if (state->jsonb.parseState == NULL)
 		state->status = JOSE_BAD_JSON;	/* a bare scalar */
-	else if (state->jsonb->contVal.type == jbvArray)
+	else if (state->jsonb.parseState->contVal.type == jbvArray)
 		pushJsonbValue(&state->jsonb, WJB_ELEM, value);
 	else
 		pushJsonbValue(&state->jsonb, WJB_VALUE, value);
@@ -147,14 +146,28 @@ on_object_start(void *arg)
 	JSON_ACTION_RETURN();
 }
 
+/* The array or object that was closed last: all of it, or the newest member. */
+static const JsonbValue *
+closed_value(const JsonbInState *jsonb)
+{
+	const JsonbValue *outer;
+
+	if (jsonb->parseState == NULL)
+		return jsonb->result;
+	outer = &jsonb->parseState->contVal;
+	if (outer->type == jbvArray)
+		return &outer->val.array.elems[outer->val.array.nElems - 1];
+	return &outer->val.object.pairs[outer->val.object.nPairs - 1].value;
+}
+
 /* Closing an object drops duplicates, so a lower count tells of them. */
 static JsonActionResult
 on_object_end(void *arg)
 {
 	ParseState *state = arg;
 
-	state->result = pushJsonbValue(&state->jsonb, WJB_END_OBJECT, NULL);
-	if (state->result->val.object.nPairs != state->members[state->depth--])
+	pushJsonbValue(&state->jsonb, WJB_END_OBJECT, NULL);
+	if (closed_value(&state->jsonb)->val.object.nPairs != state->members[state->depth--])
 		state->status = JOSE_DUPLICATE_MEMBER;
 	JSON_ACTION_RETURN();
 }
@@ -166,7 +179,7 @@ on_array_start(void *arg)
 
 	state->depth++;
 	state->date = -1;
-	if (state->jsonb == NULL)
+	if (state->jsonb.parseState == NULL)
 		state->status = JOSE_BAD_JSON;	/* the top must be an object */
 	pushJsonbValue(&state->jsonb, WJB_BEGIN_ARRAY, NULL);
 	JSON_ACTION_RETURN();
@@ -178,7 +191,7 @@ on_array_end(void *arg)
 	ParseState *state = arg;
 
 	state->depth--;
-	state->result = pushJsonbValue(&state->jsonb, WJB_END_ARRAY, NULL);
+	pushJsonbValue(&state->jsonb, WJB_END_ARRAY, NULL);
 	JSON_ACTION_RETURN();
 }
 
@@ -349,7 +362,7 @@ claims_parse_text(char *text, size_t len, ClaimSet *claims)
 	if (state.status != JOSE_OK)
 		return state.status;
 	claims->text = text;
-	claims->json = JsonbValueToJsonb(state.result);
+	claims->json = JsonbValueToJsonb(state.jsonb.result);
 	return JOSE_OK;
 }
 
@@ -584,7 +597,7 @@ claims_check(const ClaimSet *claims, const ClaimRules *rules)
 
 /* Adds a string member to the object that is being built, unless it is NULL. */
 void
-claims_push_string(JsonbParseState **state, const char *name, const char *value)
+claims_push_string(JsonbInState *state, const char *name, const char *value)
 {
 	JsonbValue	string;
 
@@ -599,7 +612,7 @@ claims_push_string(JsonbParseState **state, const char *name, const char *value)
 
 /* Adds a number member to the object that is being built. */
 void
-claims_push_integer(JsonbParseState **state, const char *name, int64 value)
+claims_push_integer(JsonbInState *state, const char *name, int64 value)
 {
 	JsonbValue	number;
 

@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
 #include "jose.h"
 
 typedef enum ClaimDate
@@ -58,8 +59,8 @@ extern bool claims_string_equals(Jsonb *json, const char *name, const char *valu
 extern bool claims_uuid(Jsonb *json, const char *name, pg_uuid_t *uuid);
 extern bool claims_integer(Jsonb *json, const char *name, int64 *value);
 
-extern void claims_push_string(JsonbParseState **state, const char *name, const char *value);
-extern void claims_push_integer(JsonbParseState **state, const char *name, int64 value);
+extern void claims_push_string(JsonbInState *state, const char *name, const char *value);
+extern void claims_push_integer(JsonbInState *state, const char *name, int64 value);
 extern bool claims_write(StringInfo out, Jsonb *json, int max_bytes);
 extern int64 claims_unix_usec(TimestampTz timestamp);
 

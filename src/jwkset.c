@@ -209,8 +209,7 @@ jwkset_default_alg(const Jwk *jwk)
 Jsonb *
 jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_private)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *jwk;
+	JsonbInState state = {0};
 	JwkExport	members;
 	Jsonb	   *result;
 
@@ -234,8 +233,8 @@ jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_privat
 	claims_push_string(&state, "qi", members.qi);
 	claims_push_string(&state, "x", members.x);
 	claims_push_string(&state, "y", members.y);
-	jwk = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	result = JsonbValueToJsonb(jwk);
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	result = JsonbValueToJsonb(state.result);
 	jwk_free_export(&members);
 	return result;
 }

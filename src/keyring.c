@@ -415,7 +415,7 @@ static Jsonb *
 default_claims(void)
 {
 	int64		now = claims_unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC;
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	Datum		jti = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
@@ -424,7 +424,8 @@ default_claims(void)
 	claims_push_integer(&state, "iat", now);
 	claims_push_integer(&state, "exp", now + jwt_auth_access_token_lifetime);
 	claims_push_string(&state, "jti", DatumGetCString(DirectFunctionCall1(uuid_out, jti)));
-	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 /*

@@ -152,7 +152,7 @@ uuid_text(const pg_uuid_t *uuid)
 static text *
 sign_refresh_token(const RefreshToken *token)
 {
-	JsonbParseState *state = NULL;
+	JsonbInState state = {0};
 	ClientPolicy policy;
 
 	client_policy(token->client_id, &policy);
@@ -168,8 +168,8 @@ sign_refresh_token(const RefreshToken *token)
 	claims_push_string(&state, "sid", uuid_text(&token->session_id));
 	claims_push_integer(&state, "gen", token->generation);
 	claims_push_string(&state, "client_id", token->client_id);
-	return keyring_sign(PURPOSE_REFRESH,
-						JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return keyring_sign(PURPOSE_REFRESH, JsonbValueToJsonb(state.result));
 }
 
 /* The token without a leading "Bearer ". */
