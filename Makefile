@@ -30,7 +30,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 SHLIB_LINK += -lcrypto -Wl,-Bsymbolic
 EXTRA_CLEAN = test/core/core_test
 
-.PHONY: core-test test demo
+.PHONY: core-test test test-asan test-matrix demo
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -72,6 +72,14 @@ core-test: test/core/core_test
 # Against a throw-away server, with what is missing installed first
 test:
 	@test/run
+
+# The same in servers with AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan:
+	@test/asan
+
+# The same on other suites' PostgreSQL, as root; VERSIONS="17 18" chooses
+test-matrix:
+	@test/matrix $(VERSIONS)
 
 # KEEP=1 leaves it running
 demo:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# What test/run and test/demo share: installing the packages that are missing,
+# What the scripts beside it share: installing the packages that are missing,
 # working on a copy of the tree as an ordinary user, and a throw-away cluster.
 #
 # Nothing on the machine changes but the packages: the extension is installed
@@ -91,6 +91,12 @@ missing_for_cluster()
 missing_for_postgrest()
 {
 	[ -n "${POSTGREST:-}" ] || "$tree/test/postgrest" --cached >/dev/null || package_unless npm type -P npm
+}
+
+missing_for_tests()
+{
+	package_unless perl type -P prove
+	package_unless libipc-run-perl perl -MIPC::Run -e 1
 }
 
 # install_packages FUNCTION...: installs what the functions name, if anything
@@ -190,6 +196,19 @@ remove_work_directory()
 	rm -rf "$work"
 }
 
+# For the end of a script; KEEP=1 keeps the files
+finish()
+{
+	local status=$?
+
+	if [ -n "${KEEP:-}" ]; then
+		echo "kept: $work" >&2
+	else
+		remove_work_directory
+	fi
+	exit "$status"
+}
+
 # --- a throw-away cluster; all of this runs as the ordinary user ----------------
 
 # The lines of postgresql.conf with which a server finds what "make install
@@ -210,11 +229,14 @@ private_install_conf()
 	echo "dynamic_library_path = '$destination$("$PG_CONFIG" --pkglibdir):\$libdir'"
 }
 
+# What else make is told when it builds
+build_arguments=()
+
 # Builds the extension and installs it into the work directory
 build()
 {
-	make -s -j "$(nproc)" all </dev/null
-	make -s install DESTDIR="$work/install" </dev/null >"$work/install.log" 2>&1 ||
+	make -s -j "$(nproc)" "${build_arguments[@]}" all </dev/null
+	make -s "${build_arguments[@]}" install DESTDIR="$work/install" </dev/null >"$work/install.log" 2>&1 ||
 		die "make install: $(cat "$work/install.log")"
 	private_install_conf >"$work/extension.conf"
 }
@@ -242,4 +264,75 @@ start_cluster()
 stop_cluster()
 {
 	"$bindir/pg_ctl" stop -s -m fast
+}
+
+# --- stages, and the count of their tests -------------------------------------
+
+passed=0
+failed=0
+
+# counts LOG: how many tests passed and how many failed.  pg_regress speaks TAP
+# since PostgreSQL 16, as prove does; the core's test prints its sum alone.
+counts()
+{
+	awk '
+		/^(ok |test .*[.][.][.] ok )/ { passed++ }
+		/^(not ok |test .*[.][.][.] FAILED)/ { failed++ }
+		/^core: [0-9]+ checks passed, [0-9]+ failed$/ { if ($5 == 0) passed++; else failed++ }
+		END { print passed + 0, failed + 0 }' "$1"
+}
+
+# A stage that fails without naming a test, or that names none, counts as one
+# failure: silence must not pass.
+stage()
+{
+	local title=$1 log status=0 ok not_ok
+
+	shift
+	log=$work/stage.log
+	printf '\n=== %s\n' "$title"
+	"$@" </dev/null 2>&1 | tee "$log" || status=$?
+	read -r ok not_ok < <(counts "$log")
+	if [ "$not_ok" = 0 ] && { [ "$status" != 0 ] || [ "$ok" = 0 ]; }; then
+		echo "$title: failed without counting a test (status $status)"
+		not_ok=1
+	fi
+	passed=$((passed + ok))
+	failed=$((failed + not_ok))
+	[ "$not_ok" = 0 ]
+}
+
+show_differences()
+{
+	if [ -s regression.diffs ]; then
+		cat regression.diffs
+	fi
+	grep -E -A 2 'PANIC:|TRAP:|was terminated by signal' "$work/server.log" || true
+}
+
+# Against the cluster that runs.  The expected output is that of a library
+# loaded on demand, by the first call.
+installcheck_stages()
+{
+	stage "regression" make -s installcheck ISOLATION= TAP_TESTS= || show_differences
+	stage "isolation" make -s installcheck REGRESS= TAP_TESTS= || show_differences
+}
+
+# The ends of the logs of the TAP tests that prove's summary names
+show_tap_logs()
+{
+	local test
+
+	sed -n 's,^test/t/\(.*\)\.pl .*(Wstat:.*,\1,p' "$work/stage.log" | while read -r test; do
+		printf '\n--- %s\n' "$test"
+		tail -n 40 "tmp_check/log/regress_log_$test"
+	done
+}
+
+# These make their own clusters, which take TEMP_CONFIG into postgresql.conf
+tap_stage()
+{
+	export TEMP_CONFIG=$work/extension.conf
+	unset PGHOST PGUSER PGDATA
+	stage "tap" make -s installcheck REGRESS= ISOLATION= PROVE_FLAGS=--verbose || show_tap_logs
 }
