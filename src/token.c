@@ -143,28 +143,35 @@ text_key(text *key_text, bool secret, bool private)
 	return key;
 }
 
+/* Whether the algorithms want a shared secret; they must not want both kinds. */
+static bool
+want_secret(AlgSet algorithms)
+{
+	bool		secret = false;
+	bool		key_pair = false;
+	const JoseAlg *alg;
+
+	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
+		if ((algorithms & ALG_BIT(alg)) != 0)
+		{
+			secret |= alg->family == JOSE_HMAC;
+			key_pair |= alg->family != JOSE_HMAC;
+		}
+	if (secret && key_pair)
+		raise_argument("algorithms mix shared secrets and key pairs", NULL);
+	return secret;
+}
+
 /* The key of the text form; its kind follows from the caller's algorithms. */
 static JoseKey *
 verification_key(text *key_text, AlgSet algorithms)
 {
-	AlgSet		hmac = 0;
-	JoseKey    *key;
+	JoseKey    *key = text_key(key_text, want_secret(algorithms), false);
+	const JoseAlg *alg;
 
-	for (size_t i = 0; alg_at(i) != NULL; i++)
-		if (alg_at(i)->family == JOSE_HMAC)
-			hmac |= ALG_BIT(alg_at(i));
-	if ((algorithms & hmac) != 0 && (algorithms & ~hmac) != 0)
-		raise_argument("algorithms mix shared secrets and key pairs", NULL);
-
-	key = text_key(key_text, (algorithms & hmac) != 0, false);
-	for (size_t i = 0; alg_at(i) != NULL; i++)
-		if ((algorithms & ALG_BIT(alg_at(i))) != 0)
-		{
-			JoseStatus	status = jwk_check_alg(key, alg_at(i));
-
-			if (status == JOSE_WEAK_KEY)
-				jose_raise_key(status);
-		}
+	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
+		if ((algorithms & ALG_BIT(alg)) != 0 && jwk_check_alg(key, alg) == JOSE_WEAK_KEY)
+			jose_raise_key(JOSE_WEAK_KEY);
 	return key;
 }
 
