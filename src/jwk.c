@@ -530,6 +530,8 @@ jwk_free(JoseKey *key)
 	if (key == NULL)
 		return;
 	EVP_MAC_CTX_free(key->mac);
+	EVP_MD_CTX_free(key->signing.ctx);
+	EVP_MD_CTX_free(key->verifying.ctx);
 	EVP_PKEY_free(key->pkey);
 	OPENSSL_clear_free(key->secret, key->secret_len);
 	OPENSSL_clear_free(key, sizeof(*key));

@@ -17,6 +17,13 @@
 #define JWK_MIN_RSA_BITS	2048
 #define JWK_MAX_RSA_BITS	16384
 
+/* What jws.c sets up once for a key pair and an algorithm, and copies for each token. */
+typedef struct JoseSetup
+{
+	const JoseAlg *alg;			/* the one last used */
+	EVP_MD_CTX *ctx;
+} JoseSetup;
+
 /* A parsed key.  Made by the functions below, freed by jwk_free alone. */
 typedef struct JoseKey
 {
@@ -26,8 +33,10 @@ typedef struct JoseKey
 	EVP_PKEY   *pkey;			/* NULL for a secret */
 	unsigned char *secret;		/* NULL but for a secret */
 	size_t		secret_len;
-	EVP_MAC_CTX *mac;			/* keyed context of the digest last used */
-	const JoseAlg *mac_alg;		/* ... and whose it is */
+	EVP_MAC_CTX *mac;			/* of a secret: keyed context of the algorithm last used */
+	const JoseAlg *mac_alg;		/* ... and which that is */
+	JoseSetup	signing;		/* of a key pair */
+	JoseSetup	verifying;
 } JoseKey;
 
 /* A string member of a JWK, not NUL-terminated; data is NULL where absent. */

@@ -245,23 +245,61 @@ set_padding(const JoseAlg *alg, EVP_PKEY_CTX *ctx)
 		 EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1);
 }
 
+/* EVP_DigestSignInit or EVP_DigestVerifyInit */
+typedef int (*InitFunction) (EVP_MD_CTX *ctx, EVP_PKEY_CTX **pkey_ctx, const EVP_MD *md,
+							 ENGINE *engine, EVP_PKEY *pkey);
+
+/* A context that waits for its input; NULL on failure. */
+static EVP_MD_CTX *
+pkey_new(const JoseAlg *alg, EVP_PKEY *pkey, InitFunction init)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pkey_ctx = NULL;
+	const EVP_MD *md;
+
+	if (ctx != NULL && find_digest(alg, &md) &&
+		init(ctx, &pkey_ctx, md, NULL, pkey) == 1 && set_padding(alg, pkey_ctx))
+		return ctx;
+	EVP_MD_CTX_free(ctx);
+	return NULL;
+}
+
+/*
+ * The same as a copy of the one that stays with the key, so that a token does
+ * not have OpenSSL look for its algorithms.
+ */
+static EVP_MD_CTX *
+pkey_copy(const JoseAlg *alg, EVP_PKEY *pkey, JoseSetup *setup, InitFunction init)
+{
+	EVP_MD_CTX *ctx;
+
+	if (setup->alg != alg)
+	{
+		EVP_MD_CTX_free(setup->ctx);
+		setup->ctx = pkey_new(alg, pkey, init);
+		setup->alg = setup->ctx != NULL ? alg : NULL;
+	}
+	if (setup->ctx == NULL || (ctx = EVP_MD_CTX_new()) == NULL)
+		return NULL;
+	if (EVP_MD_CTX_copy_ex(ctx, setup->ctx) == 1)
+		return ctx;
+	EVP_MD_CTX_free(ctx);
+	return NULL;
+}
+
 /*
  * Signs with a private key, in OpenSSL's own form of the signature.  *len: the
  * room, then the length.
  */
 static bool
-pkey_sign(const JoseAlg *alg, const JoseKey *key, const char *input, size_t input_len,
+pkey_sign(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len,
 		  unsigned char *signature, size_t *len)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *pkey_ctx = NULL;
-	const EVP_MD *md;
-	bool		ok = false;
+	EVP_MD_CTX *ctx = pkey_copy(alg, key->pkey, &key->signing, EVP_DigestSignInit);
+	bool		ok;
 
-	if (ctx != NULL && find_digest(alg, &md) &&
-		EVP_DigestSignInit(ctx, &pkey_ctx, md, NULL, key->pkey) == 1 &&
-		set_padding(alg, pkey_ctx))
-		ok = EVP_DigestSign(ctx, signature, len, (const unsigned char *) input, input_len) == 1;
+	ok = ctx != NULL &&
+		EVP_DigestSign(ctx, signature, len, (const unsigned char *) input, input_len) == 1;
 	EVP_MD_CTX_free(ctx);
 	return ok;
 }
@@ -270,17 +308,13 @@ pkey_sign(const JoseAlg *alg, const JoseKey *key, const char *input, size_t inpu
  * Verifies a signature in OpenSSL's own form.
  */
 static JoseStatus
-pkey_verify(const JoseAlg *alg, const JoseKey *key, const char *input, size_t input_len,
+pkey_verify(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len,
 			const unsigned char *signature, size_t len)
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *pkey_ctx = NULL;
-	const EVP_MD *md;
+	EVP_MD_CTX *ctx = pkey_copy(alg, key->pkey, &key->verifying, EVP_DigestVerifyInit);
 	JoseStatus	status = JOSE_CRYPTO_FAILURE;
 
-	if (ctx != NULL && find_digest(alg, &md) &&
-		EVP_DigestVerifyInit(ctx, &pkey_ctx, md, NULL, key->pkey) == 1 &&
-		set_padding(alg, pkey_ctx))
+	if (ctx != NULL)
 		status = EVP_DigestVerify(ctx, signature, len, (const unsigned char *) input, input_len) == 1 ?
 			JOSE_OK : JOSE_BAD_SIGNATURE;
 	EVP_MD_CTX_free(ctx);
@@ -288,7 +322,7 @@ pkey_verify(const JoseAlg *alg, const JoseKey *key, const char *input, size_t in
 }
 
 static bool
-ecdsa_sign(const JoseAlg *alg, const JoseKey *key, const char *input, size_t input_len,
+ecdsa_sign(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len,
 		   unsigned char *signature)
 {
 	unsigned char der[MAX_ECDSA_DER];
@@ -299,7 +333,7 @@ ecdsa_sign(const JoseAlg *alg, const JoseKey *key, const char *input, size_t inp
 }
 
 static JoseStatus
-ecdsa_verify(const JoseAlg *alg, const JoseKey *key, const char *input, size_t input_len,
+ecdsa_verify(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len,
 			 const unsigned char *signature)
 {
 	unsigned char *der;
