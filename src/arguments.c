@@ -1,10 +1,12 @@
 /*
  * arguments.c
- *	  Arguments of the SQL functions.
+ *	  Arguments and rows of the SQL functions.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -83,4 +85,26 @@ algorithms_argument(FunctionCallInfo fcinfo, int arg)
 	for (int i = 0; i < n; i++)
 		set |= ALG_BIT(find_algorithm(names[i]));
 	return set;
+}
+
+/*
+ * The row that a function returns, of the columns that its signature has.  It
+ * takes fn_extra, to find them out but once for each place that calls.
+ */
+Datum
+form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+
+	if (flinfo->fn_extra == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(flinfo->fn_mcxt);
+		TupleDesc	tupdesc;
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		flinfo->fn_extra = BlessTupleDesc(tupdesc);
+		MemoryContextSwitchTo(caller);
+	}
+	return HeapTupleGetDatum(heap_form_tuple(flinfo->fn_extra, values, nulls));
 }

@@ -1,6 +1,6 @@
 /*
  * arguments.h
- *	  Arguments of the SQL functions.
+ *	  Arguments and rows of the SQL functions.
  */
 #ifndef JWT_AUTH_ARGUMENTS_H
 #define JWT_AUTH_ARGUMENTS_H
@@ -17,5 +17,6 @@ extern char *text_argument(FunctionCallInfo fcinfo, int arg);
 extern int	text_array_argument(FunctionCallInfo fcinfo, int arg, const char ***elements);
 extern const JoseAlg *algorithm_argument(FunctionCallInfo fcinfo, int arg);
 extern AlgSet algorithms_argument(FunctionCallInfo fcinfo, int arg);
+extern Datum form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 
 #endif							/* JWT_AUTH_ARGUMENTS_H */

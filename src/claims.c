@@ -33,17 +33,47 @@
 #define NUMERIC_MAX_INT_DIGITS	131072
 #define NUMERIC_MAX_FRAC_DIGITS	16383
 
+/* Characters of a whole number that int64 surely holds. */
+#define MAX_INT64_DIGITS	18
+
 PG_FUNCTION_INFO_V1(jwt_auth_fits);
 
-static const char *const date_names[CLAIM_DATES] = {"exp", "nbf", "iat"};
+/* The registered claims by ClaimDate first, and the type of each. */
+static const struct
+{
+	const char *name;
+	enum jbvType type;
+}			registered[] = {
+	[CLAIM_EXP] = {"exp", jbvNumeric},
+	[CLAIM_NBF] = {"nbf", jbvNumeric},
+	[CLAIM_IAT] = {"iat", jbvNumeric},
+	{"iss", jbvString},
+	{"sub", jbvString},
+	{"jti", jbvString},
+	{"aud", jbvString},			/* or an array of them */
+};
+
+#define REGISTERED_NAME_LEN	3
+#define CLAIM_AUD	((int) lengthof(registered) - 1)
+
+/*
+ * Where a walk through a JSON object is, and whether its registered claims
+ * have had their types so far.
+ */
+typedef struct ClaimTypes
+{
+	int			depth;			/* arrays and objects that are open */
+	int			claim;			/* registered[] that is being read, or -1 */
+	bool		aud_is_empty;	/* an array without an element so far */
+	bool		bad;
+} ClaimTypes;
 
 typedef struct ParseState
 {
 	JsonbInState jsonb;
 	ClaimSet   *claims;
-	int			depth;
+	ClaimTypes	types;
 	int			members[JSON_MAX_DEPTH + 1];	/* seen so far, by depth */
-	int			date;			/* which date the member is, or -1 */
 	JoseStatus	status;
 } ParseState;
 
@@ -52,6 +82,18 @@ int64
 claims_unix_usec(TimestampTz timestamp)
 {
 	return timestamp > PG_INT64_MAX - UNIX_EPOCH_USEC ? PG_INT64_MAX : timestamp + UNIX_EPOCH_USEC;
+}
+
+/* Whether a character stands in the text more often than that. */
+static bool
+occurs_more_often(const char *text, size_t len, char c, int times)
+{
+	const char *end = text + len;
+
+	for (; (text = memchr(text, c, end - text)) != NULL; text++)
+		if (--times < 0)
+			return true;
+	return false;
 }
 
 /*
@@ -63,6 +105,11 @@ depth_is_sane(const char *json, size_t len)
 {
 	int			depth = 0;
 	bool		in_string = false;
+
+	/* most have too few brackets for that */
+	if (!occurs_more_often(json, len, '{', JSON_MAX_DEPTH / 2) &&
+		!occurs_more_often(json, len, '[', JSON_MAX_DEPTH / 2))
+		return true;
 
 	for (size_t i = 0; i < len; i++)
 	{
@@ -135,13 +182,57 @@ push_value(ParseState *state, JsonbValue *value)
 		pushJsonbValue(&state->jsonb, WJB_VALUE, value);
 }
 
+/* The walk comes to the name of a member. */
+static void
+types_name(ClaimTypes *types, const char *name, size_t len)
+{
+	if (types->depth > 1)
+		return;
+	types->claim = -1;
+	if (len == REGISTERED_NAME_LEN)
+		for (int i = 0; i < (int) lengthof(registered); i++)
+			if (memcmp(name, registered[i].name, REGISTERED_NAME_LEN) == 0)
+				types->claim = i;
+}
+
+/* ... to a scalar, ... */
+static void
+types_scalar(ClaimTypes *types, enum jbvType type)
+{
+	if (types->claim >= 0 && type != registered[types->claim].type)
+		types->bad = true;
+	types->aud_is_empty = false;
+}
+
+/* ... to the start of an array or object, of which "aud" alone may be one, ... */
+static void
+types_open(ClaimTypes *types, bool is_array)
+{
+	types->depth++;
+	if (types->claim >= 0 && (types->claim != CLAIM_AUD || !is_array || types->depth != 2))
+	{
+		types->bad = true;
+		types->claim = -1;
+	}
+	types->aud_is_empty = true;
+}
+
+/* ... and to its end. */
+static void
+types_close(ClaimTypes *types)
+{
+	if (types->claim == CLAIM_AUD && types->aud_is_empty)
+		types->bad = true;
+	types->depth--;
+}
+
 static JsonActionResult
 on_object_start(void *arg)
 {
 	ParseState *state = arg;
 
-	state->members[++state->depth] = 0;
-	state->date = -1;
+	types_open(&state->types, false);
+	state->members[state->types.depth] = 0;
 	pushJsonbValue(&state->jsonb, WJB_BEGIN_OBJECT, NULL);
 	JSON_ACTION_RETURN();
 }
@@ -167,8 +258,9 @@ on_object_end(void *arg)
 	ParseState *state = arg;
 
 	pushJsonbValue(&state->jsonb, WJB_END_OBJECT, NULL);
-	if (closed_value(&state->jsonb)->val.object.nPairs != state->members[state->depth--])
+	if (closed_value(&state->jsonb)->val.object.nPairs != state->members[state->types.depth])
 		state->status = JOSE_DUPLICATE_MEMBER;
+	types_close(&state->types);
 	JSON_ACTION_RETURN();
 }
 
@@ -177,8 +269,7 @@ on_array_start(void *arg)
 {
 	ParseState *state = arg;
 
-	state->depth++;
-	state->date = -1;
+	types_open(&state->types, true);
 	if (state->jsonb.parseState == NULL)
 		state->status = JOSE_BAD_JSON;	/* the top must be an object */
 	pushJsonbValue(&state->jsonb, WJB_BEGIN_ARRAY, NULL);
@@ -190,7 +281,7 @@ on_array_end(void *arg)
 {
 	ParseState *state = arg;
 
-	state->depth--;
+	types_close(&state->types);
 	pushJsonbValue(&state->jsonb, WJB_END_ARRAY, NULL);
 	JSON_ACTION_RETURN();
 }
@@ -200,34 +291,42 @@ on_member(void *arg, char *name, bool isnull)
 {
 	ParseState *state = arg;
 
-	state->members[state->depth]++;
-	state->date = -1;
-	if (state->depth == 1)
-		for (int i = 0; i < CLAIM_DATES; i++)
-			if (strcmp(name, date_names[i]) == 0)
-				state->date = i;
+	types_name(&state->types, name, strlen(name));
+	state->members[state->types.depth]++;
 	push_key(&state->jsonb, name);
 	JSON_ACTION_RETURN();
+}
+
+/* A number as numeric; most are whole and short, which saves the longer way. */
+static Numeric
+read_numeric(char *number)
+{
+	size_t		len = strlen(number);
+
+	if (len <= MAX_INT64_DIGITS && strspn(number, "-0123456789") == len)
+		return int64_to_numeric(strtoi64(number, NULL, 10));
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(number),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 /* Reads a number into value, and notes it where it is a registered date. */
 static void
 read_number(ParseState *state, char *token, JsonbValue *value)
 {
+	int			claim = state->types.claim;
+
 	if (!number_fits_numeric(token))
 	{
 		state->status = JOSE_BAD_JSON;
 		token = "0";
 	}
-	else if (state->date >= 0)
+	else if (claim >= 0 && claim < CLAIM_DATES)
 	{
-		state->claims->has_date[state->date] = true;
-		state->claims->date[state->date] = numericdate_parse(token, strlen(token));
+		state->claims->has_date[claim] = true;
+		state->claims->date[claim] = numericdate_parse(token, strlen(token));
 	}
 	value->type = jbvNumeric;
-	value->val.numeric =
-		DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(token),
-											ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	value->val.numeric = read_numeric(token);
 }
 
 static JsonActionResult
@@ -255,6 +354,7 @@ on_scalar(void *arg, char *token, JsonTokenType type)
 			value.type = jbvNull;
 			break;
 	}
+	types_scalar(&state->types, value.type);
 	push_value(state, &value);
 	JSON_ACTION_RETURN();
 }
@@ -348,7 +448,7 @@ claims_parse_text(char *text, size_t len, ClaimSet *claims)
 		return JOSE_BAD_JSON;
 
 	state.claims = claims;
-	state.date = -1;
+	state.types.claim = -1;
 	actions.semstate = &state;
 	actions.object_start = on_object_start;
 	actions.object_end = on_object_end;
@@ -362,6 +462,7 @@ claims_parse_text(char *text, size_t len, ClaimSet *claims)
 	if (state.status != JOSE_OK)
 		return state.status;
 	claims->text = text;
+	claims->bad_type = state.types.bad;
 	claims->json = JsonbValueToJsonb(state.jsonb.result);
 	return JOSE_OK;
 }
@@ -465,31 +566,6 @@ claims_string_equals(Jsonb *json, const char *name, const char *value)
 	return member != NULL && string_value_equals(member, value);
 }
 
-/* "aud" is a string or an array of strings (RFC 7519 section 4.1.3). */
-static bool
-audience_type_ok(const JsonbValue *aud)
-{
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	bool		any = false;
-
-	if (aud->type == jbvString)
-		return true;
-	if (aud->type != jbvBinary || !JsonContainerIsArray(aud->val.binary.data))
-		return false;
-	it = JsonbIteratorInit(aud->val.binary.data);
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token != WJB_ELEM)
-			continue;
-		if (value.type != jbvString)
-			return false;
-		any = true;
-	}
-	return any;
-}
-
 /* Whether "aud" is or holds exactly this string. */
 bool
 claims_has_audience(Jsonb *json, const char *audience)
@@ -506,31 +582,6 @@ claims_has_audience(Jsonb *json, const char *audience)
 	wanted.val.string.val = unconstify(char *, audience);
 	wanted.val.string.len = strlen(audience);
 	return findJsonbValueFromContainer(aud->val.binary.data, JB_FARRAY, &wanted) != NULL;
-}
-
-/* The registered claims have the types that RFC 7519 section 4.1 gives them. */
-JoseStatus
-claims_check_types(Jsonb *json)
-{
-	static const char *const strings[] = {"iss", "sub", "jti"};
-	JsonbValue *value;
-
-	for (int i = 0; i < CLAIM_DATES; i++)
-	{
-		value = claims_member(json, date_names[i]);
-		if (value != NULL && value->type != jbvNumeric)
-			return JOSE_BAD_CLAIM_TYPE;
-	}
-	for (size_t i = 0; i < lengthof(strings); i++)
-	{
-		value = claims_member(json, strings[i]);
-		if (value != NULL && value->type != jbvString)
-			return JOSE_BAD_CLAIM_TYPE;
-	}
-	value = claims_member(json, "aud");
-	if (value != NULL && !audience_type_ok(value))
-		return JOSE_BAD_CLAIM_TYPE;
-	return JOSE_OK;
 }
 
 /* a + b for b >= 0, stopping at the top of int64. */
@@ -583,7 +634,7 @@ check_parties(const ClaimSet *claims, const ClaimRules *rules)
 JoseStatus
 claims_check(const ClaimSet *claims, const ClaimRules *rules)
 {
-	JoseStatus	status = claims_check_types(claims->json);
+	JoseStatus	status = claims->bad_type ? JOSE_BAD_CLAIM_TYPE : JOSE_OK;
 
 	for (int i = 0; status == JOSE_OK && i < rules->nrequired; i++)
 		if (claims_member(claims->json, rules->required[i]) == NULL)
@@ -653,16 +704,15 @@ write_scalar(StringInfo out, const JsonbValue *value)
 /*
  * Appends the jsonb as compact JSON.  Returns false as soon as that has taken
  * more than max_bytes (a short jsonb of 1e131071s would print as megabytes), or
- * nests deeper than claims_parse takes.
+ * nests deeper than claims_parse takes.  Notes what types its claims have.
  */
-bool
-claims_write(StringInfo out, Jsonb *json, int max_bytes)
+static bool
+write_json(StringInfo out, Jsonb *json, int max_bytes, ClaimTypes *types)
 {
 	JsonbIterator *it = JsonbIteratorInit(&json->root);
 	JsonbIteratorToken token;
 	JsonbValue	value;
 	int			start = out->len;
-	int			depth = 0;
 	bool		first = true;
 
 	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
@@ -672,34 +722,56 @@ claims_write(StringInfo out, Jsonb *json, int max_bytes)
 		if (!first && !closes && out->data[out->len - 1] != ':')
 			appendStringInfoChar(out, ',');
 		first = (token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT);
-		depth += first - closes;
 
 		switch (token)
 		{
 			case WJB_BEGIN_ARRAY:
-				appendStringInfoChar(out, '[');
-				break;
 			case WJB_BEGIN_OBJECT:
-				appendStringInfoChar(out, '{');
+				types_open(types, token == WJB_BEGIN_ARRAY);
+				appendStringInfoChar(out, token == WJB_BEGIN_ARRAY ? '[' : '{');
 				break;
 			case WJB_END_ARRAY:
-				appendStringInfoChar(out, ']');
-				break;
 			case WJB_END_OBJECT:
-				appendStringInfoChar(out, '}');
+				types_close(types);
+				appendStringInfoChar(out, token == WJB_END_ARRAY ? ']' : '}');
 				break;
 			case WJB_KEY:
+				types_name(types, value.val.string.val, value.val.string.len);
 				write_scalar(out, &value);
 				appendStringInfoChar(out, ':');
 				break;
 			default:
+				types_scalar(types, value.type);
 				write_scalar(out, &value);
 				break;
 		}
-		if (out->len - start > max_bytes || depth > JSON_MAX_DEPTH)
+		if (out->len - start > max_bytes || types->depth > JSON_MAX_DEPTH)
 			return false;
 	}
 	return true;
+}
+
+/* Appends a jsonb, if it takes no more bytes and nests no deeper than allowed. */
+bool
+claims_write(StringInfo out, Jsonb *json, int max_bytes)
+{
+	ClaimTypes	types = {.claim = -1};
+
+	return write_json(out, json, max_bytes, &types);
+}
+
+/*
+ * The same of a payload: fails with JOSE_TOKEN_TOO_LARGE, or where a registered
+ * claim does not have its type with JOSE_BAD_CLAIM_TYPE.
+ */
+JoseStatus
+claims_write_payload(StringInfo out, Jsonb *json, int max_bytes)
+{
+	ClaimTypes	types = {.claim = -1};
+
+	if (!write_json(out, json, max_bytes, &types))
+		return JOSE_TOKEN_TOO_LARGE;
+	return types.bad ? JOSE_BAD_CLAIM_TYPE : JOSE_OK;
 }
 
 /*

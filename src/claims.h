@@ -28,6 +28,7 @@ typedef struct ClaimSet
 {
 	char	   *text;			/* as it came, in the database's encoding */
 	Jsonb	   *json;
+	bool		bad_type;		/* a registered claim has another than its own */
 	bool		has_date[CLAIM_DATES];
 	int64		date[CLAIM_DATES];	/* microseconds since 1970, rounded up */
 } ClaimSet;
@@ -47,7 +48,6 @@ typedef struct ClaimRules
 
 extern JoseStatus claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims);
 extern JoseStatus claims_parse_text(char *text, size_t len, ClaimSet *claims);
-extern JoseStatus claims_check_types(Jsonb *json);
 extern JoseStatus claims_check(const ClaimSet *claims, const ClaimRules *rules);
 extern bool claims_expired(const ClaimSet *claims, int64 now, int64 leeway);
 extern bool claims_has_audience(Jsonb *json, const char *audience);
@@ -62,6 +62,7 @@ extern bool claims_integer(Jsonb *json, const char *name, int64 *value);
 extern void claims_push_string(JsonbInState *state, const char *name, const char *value);
 extern void claims_push_integer(JsonbInState *state, const char *name, int64 value);
 extern bool claims_write(StringInfo out, Jsonb *json, int max_bytes);
+extern JoseStatus claims_write_payload(StringInfo out, Jsonb *json, int max_bytes);
 extern int64 claims_unix_usec(TimestampTz timestamp);
 
 #endif							/* JWT_AUTH_CLAIMS_H */

@@ -7,12 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "arguments.h"
 #include "client.h"
 #include "guc.h"
 #include "tables.h"
@@ -78,14 +77,11 @@ Datum
 jwt_auth_client_policy(PG_FUNCTION_ARGS)
 {
 	ClientPolicy policy;
-	TupleDesc	tupdesc;
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
 	if (!client_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), &policy))
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	nulls[0] = policy.audience == NULL;
 	values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(policy.audience);
 	values[1] = usec_interval(policy.access_token_lifetime);
@@ -93,5 +89,5 @@ jwt_auth_client_policy(PG_FUNCTION_ARGS)
 	nulls[3] = policy.session_lifetime == 0;
 	values[3] = usec_interval(policy.session_lifetime);
 	values[4] = BoolGetDatum(policy.refresh_tokens);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	return form_row(fcinfo, values, nulls);
 }

@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/memutils.h"
 
 #include "base64url.h"
 #include "errors.h"
@@ -21,6 +22,12 @@
 
 /* Header members that the signer sets, or that no verifier here accepts. */
 static const char *const reserved_header[] = {"alg", "b64", "crit", "enc", "zip"};
+
+/* Longer headers are read each time. */
+#define MAX_REMEMBERED_HEADER	512
+
+/* The header read last: that of a key's tokens is always the same. */
+static Jwt	last_header;
 
 /*
  * RFC 7515 section 4.1: "alg" and what else we must understand.  "crit" names
@@ -53,38 +60,92 @@ read_header(Jwt *jwt)
 }
 
 /*
- * Splits a compact token and reads the JSON of its header, whatever that says.
- * A value that is too large is refused before it is decompressed.
+ * Splits a compact token.  A value that is too large is refused before it is
+ * decompressed.
  */
-JoseStatus
-jwt_split(Datum token, Jwt *jwt)
+static JoseStatus
+split(Datum token, Jwt *jwt)
 {
 	text	   *compact;
 	size_t		len;
-	JoseStatus	status;
 
 	memset(jwt, 0, sizeof(*jwt));
 	if (toast_raw_datum_size(token) > (Size) jwt_auth_max_token_size + VARHDRSZ)
 		return JOSE_TOKEN_TOO_LARGE;
 	compact = DatumGetTextPP(token);
 	len = VARSIZE_ANY_EXHDR(compact);
-	status = jws_parse(VARDATA_ANY(compact), len, palloc(len + 1), &jwt->parts);
-	if (status == JOSE_OK)
-		status = claims_parse(jwt->parts.header, jwt->parts.header_len, &jwt->header);
-	return status;
+	return jws_parse(VARDATA_ANY(compact), len, palloc(len + 1), &jwt->parts);
+}
+
+/* Takes over what the header opened last says, if this one has the same bytes. */
+static bool
+recall_header(Jwt *jwt)
+{
+	const JwsParts *seen = &last_header.parts;
+
+	if (seen->header == NULL || seen->header_len != jwt->parts.header_len ||
+		memcmp(seen->header, jwt->parts.header, seen->header_len) != 0)
+		return false;
+	jwt->header = last_header.header;
+	jwt->alg = last_header.alg;
+	jwt->kid = last_header.kid;
+	return true;
+}
+
+/* Keeps a header that has been read. */
+static void
+remember_header(const Jwt *jwt)
+{
+	static MemoryContext context = NULL;
+	const JwsParts *parts = &jwt->parts;
+
+	last_header.parts.header = NULL;
+	if (parts->header_len > MAX_REMEMBERED_HEADER)
+		return;
+	if (context == NULL)
+		context = AllocSetContextCreate(TopMemoryContext, "jwt_auth header", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(context);
+
+	last_header.alg = jwt->alg;
+	last_header.kid = jwt->kid != NULL ? MemoryContextStrdup(context, jwt->kid) : NULL;
+	last_header.header.text = MemoryContextStrdup(context, jwt->header.text);
+	last_header.header.json = MemoryContextAlloc(context, VARSIZE(jwt->header.json));
+	memcpy(last_header.header.json, jwt->header.json, VARSIZE(jwt->header.json));
+	last_header.parts.header_len = parts->header_len;
+	last_header.parts.header = memcpy(MemoryContextAlloc(context, parts->header_len),
+									  parts->header, parts->header_len);
 }
 
 /*
  * Takes a compact token apart and checks its header.  Pointers lead into the
- * token and into palloc'd memory.
+ * token, into palloc'd memory, and for what the header says into memory that
+ * the next call may reuse.
  */
 JoseStatus
 jwt_open(Datum token, Jwt *jwt)
 {
-	JoseStatus	status = jwt_split(token, jwt);
+	JoseStatus	status = split(token, jwt);
 
+	if (status != JOSE_OK || recall_header(jwt))
+		return status;
+	status = claims_parse(jwt->parts.header, jwt->parts.header_len, &jwt->header);
 	if (status == JOSE_OK)
 		status = read_header(jwt);
+	if (status == JOSE_OK)
+		remember_header(jwt);
+	return status;
+}
+
+/* Takes a compact token apart and reads its JSON, whatever that says. */
+JoseStatus
+jwt_read_unverified(Datum token, Jwt *jwt)
+{
+	JoseStatus	status = split(token, jwt);
+
+	if (status == JOSE_OK)
+		status = claims_parse(jwt->parts.header, jwt->parts.header_len, &jwt->header);
+	if (status == JOSE_OK)
+		status = jwt_read_payload(jwt);
 	return status;
 }
 
@@ -298,6 +359,7 @@ text *
 jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Jsonb *payload)
 {
 	StringInfoData json;
+	JoseStatus	status;
 	size_t		len;
 	const char *utf8;
 
@@ -305,13 +367,13 @@ jwt_compose(const JoseAlg *alg, JoseKey *key, const char *kid, Jsonb *header, Js
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("payload must be a JSON object")));
-	if (claims_check_types(payload) != JOSE_OK)
+	initStringInfo(&json);
+	status = claims_write_payload(&json, payload, jwt_auth_max_token_size);
+	if (status == JOSE_BAD_CLAIM_TYPE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("payload has a registered claim of the wrong type")));
-
-	initStringInfo(&json);
-	if (!claims_write(&json, payload, jwt_auth_max_token_size))
+	if (status != JOSE_OK)
 		raise_too_large();
 	len = json.len;
 	utf8 = to_utf8(json.data, &len);

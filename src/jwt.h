@@ -20,8 +20,8 @@ typedef struct Jwt
 	ClaimSet	payload;
 } Jwt;
 
-extern JoseStatus jwt_split(Datum token, Jwt *jwt);
 extern JoseStatus jwt_open(Datum token, Jwt *jwt);
+extern JoseStatus jwt_read_unverified(Datum token, Jwt *jwt);
 extern JoseStatus jwt_verify_signature(Jwt *jwt, JoseKey *key);
 extern bool jwt_skip_bearer(const char **text, size_t *len);
 extern JoseStatus jwt_read_payload(Jwt *jwt);

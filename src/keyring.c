@@ -22,12 +22,12 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
+#include "arguments.h"
 #include "base64url.h"
 #include "client.h"
 #include "errors.h"
@@ -531,7 +531,6 @@ jwt_auth_generate_key(PG_FUNCTION_ARGS)
 	const JoseAlg *alg = alg_find(name, strlen(name));
 	KeyPurpose	purpose = purpose_argument(PG_GETARG_TEXT_PP(1));
 	char	   *kid = random_kid();
-	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
 	Jsonb	   *public_jwk;
@@ -542,8 +541,6 @@ jwt_auth_generate_key(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("algorithm is not one of \"jwt_auth.allowed_algorithms\"")));
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	status = jwk_generate(alg, &key);
 	if (status != JOSE_OK)
@@ -554,7 +551,7 @@ jwt_auth_generate_key(PG_FUNCTION_ARGS)
 	nulls[1] = public_jwk == NULL;
 	values[1] = nulls[1] ? (Datum) 0 : JsonbPGetDatum(public_jwk);
 	values[2] = PointerGetDatum(wrap_key(key, wrap_context(kid, purpose, alg)));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	return form_row(fcinfo, values, nulls);
 }
 
 /*

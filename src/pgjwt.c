@@ -14,9 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
-#include "access/htup_details.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
@@ -204,39 +202,22 @@ json_or_null(const ClaimSet *claims, bool *isnull)
 	return *isnull ? (Datum) 0 : CStringGetTextDatum(claims->text);
 }
 
-/* The one row of verify. */
-static Datum
-verify_row(FunctionCallInfo fcinfo)
-{
-	TupleDesc	tupdesc;
-	Datum		values[3];
-	bool		nulls[3] = {false};
-	Jwt			jwt = {0};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	values[2] = BoolGetDatum(verify_token(fcinfo, &jwt));
-	values[0] = json_or_null(&jwt.header, &nulls[0]);
-	values[1] = json_or_null(&jwt.payload, &nulls[1]);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
-}
-
 /*
  * verify(token text, secret text, algorithm text)
  *		returns table (header json, payload json, valid boolean)
  *
- * Always one row.  Raises for an algorithm or secret that is no good, and for
- * no token.
+ * Always one row, so that the set is returned as a single value is.  Raises for
+ * an algorithm or secret that is no good, and for no token.
  */
 Datum
 jwt_auth_pgjwt_verify(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *funcctx;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	Jwt			jwt = {0};
 
-	if (SRF_IS_FIRSTCALL())
-		SRF_FIRSTCALL_INIT();
-	funcctx = SRF_PERCALL_SETUP();
-	if (funcctx->call_cntr > 0)
-		SRF_RETURN_DONE(funcctx);
-	SRF_RETURN_NEXT(funcctx, verify_row(fcinfo));
+	values[2] = BoolGetDatum(verify_token(fcinfo, &jwt));
+	values[0] = json_or_null(&jwt.header, &nulls[0]);
+	values[1] = json_or_null(&jwt.payload, &nulls[1]);
+	return form_row(fcinfo, values, nulls);
 }

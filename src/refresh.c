@@ -14,18 +14,17 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "arguments.h"
 #include "client.h"
 #include "errors.h"
 #include "guc.h"
@@ -377,12 +376,9 @@ rotate_or_classify(RefreshToken *token)
 static Datum
 rotation_result(FunctionCallInfo fcinfo, RotationStatus status, const RefreshToken *token, text *successor)
 {
-	TupleDesc	tupdesc;
 	Datum		values[6] = {0};
 	bool		nulls[6] = {false, true, true, true, true, true};
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	values[0] = CStringGetTextDatum(status_names[status]);
 	if (token != NULL)
 	{
@@ -397,7 +393,7 @@ rotation_result(FunctionCallInfo fcinfo, RotationStatus status, const RefreshTok
 		values[5] = TimestampTzGetDatum(token->expires_at);
 		nulls[4] = nulls[5] = false;
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	return form_row(fcinfo, values, nulls);
 }
 
 /*

@@ -11,10 +11,9 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -143,20 +142,30 @@ text_key(text *key_text, bool secret, bool private)
 	return key;
 }
 
+/* Takes one algorithm out of a set that is not empty. */
+static const JoseAlg *
+pop_algorithm(AlgSet *algorithms)
+{
+	const JoseAlg *alg = alg_at(pg_rightmost_one_pos32(*algorithms));
+
+	*algorithms &= ~ALG_BIT(alg);
+	return alg;
+}
+
 /* Whether the algorithms want a shared secret; they must not want both kinds. */
 static bool
 want_secret(AlgSet algorithms)
 {
 	bool		secret = false;
 	bool		key_pair = false;
-	const JoseAlg *alg;
 
-	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
-		if ((algorithms & ALG_BIT(alg)) != 0)
-		{
-			secret |= alg->family == JOSE_HMAC;
-			key_pair |= alg->family != JOSE_HMAC;
-		}
+	while (algorithms != 0)
+	{
+		if (pop_algorithm(&algorithms)->family == JOSE_HMAC)
+			secret = true;
+		else
+			key_pair = true;
+	}
 	if (secret && key_pair)
 		raise_argument("algorithms mix shared secrets and key pairs", NULL);
 	return secret;
@@ -167,10 +176,9 @@ static JoseKey *
 verification_key(text *key_text, AlgSet algorithms)
 {
 	JoseKey    *key = text_key(key_text, want_secret(algorithms), false);
-	const JoseAlg *alg;
 
-	for (size_t i = 0; (alg = alg_at(i)) != NULL; i++)
-		if ((algorithms & ALG_BIT(alg)) != 0 && jwk_check_alg(key, alg) == JOSE_WEAK_KEY)
+	while (algorithms != 0)
+		if (jwk_check_alg(key, pop_algorithm(&algorithms)) == JOSE_WEAK_KEY)
 			jose_raise_key(JOSE_WEAK_KEY);
 	return key;
 }
@@ -290,14 +298,11 @@ payload_or_error(JoseStatus status, const Jwt *jwt)
 static Datum
 try_result(FunctionCallInfo fcinfo, JoseStatus status, const Jwt *jwt)
 {
-	TupleDesc	tupdesc;
 	Datum		values[4] = {0};
 	bool		nulls[4] = {false, true, true, true};
 
 	if (status != JOSE_OK && jose_reason(status) == NULL)
 		jose_raise_key(status);
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	values[0] = BoolGetDatum(status == JOSE_OK);
 	if (status == JOSE_OK)
 	{
@@ -310,7 +315,7 @@ try_result(FunctionCallInfo fcinfo, JoseStatus status, const Jwt *jwt)
 		values[1] = CStringGetTextDatum(jose_reason(status));
 		nulls[1] = false;
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	return form_row(fcinfo, values, nulls);
 }
 
 /*
@@ -463,21 +468,16 @@ jwt_try_verify_jwk(PG_FUNCTION_ARGS)
 Datum
 jwt_decode(PG_FUNCTION_ARGS)
 {
-	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
 	Jwt			jwt;
-	JoseStatus	status = jwt_split(PG_GETARG_DATUM(0), &jwt);
+	JoseStatus	status = jwt_read_unverified(PG_GETARG_DATUM(0), &jwt);
 
-	if (status == JOSE_OK)
-		status = claims_parse(jwt.parts.payload, jwt.parts.payload_len, &jwt.payload);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	values[0] = JsonbPGetDatum(jwt.header.json);
 	values[1] = JsonbPGetDatum(jwt.payload.json);
 	values[2] = PointerGetDatum(bytea_copy(jwt.parts.signature, jwt.parts.signature_len));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+	return form_row(fcinfo, values, nulls);
 }
