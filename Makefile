@@ -30,7 +30,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 SHLIB_LINK += -lcrypto -Wl,-Bsymbolic
 EXTRA_CLEAN = test/core/core_test
 
-.PHONY: core-test test test-asan test-matrix demo
+.PHONY: core-test test test-asan test-matrix bench demo
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -80,6 +80,10 @@ test-asan:
 # The same on other suites' PostgreSQL, as root; VERSIONS="17 18" chooses
 test-matrix:
 	@test/matrix $(VERSIONS)
+
+# Ratios to what the same work costs elsewhere; ROUNDS=n measures more often
+bench:
+	@test/bench/run
 
 # KEEP=1 leaves it running
 demo:

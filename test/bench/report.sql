@@ -1,0 +1,41 @@
+--
+-- The measures of one run, then each of them as a ratio to what it is held
+-- against.  Reading the row is subtracted.
+--
+CREATE VIEW bench.net AS
+SELECT name, usec - CASE WHEN expression IS NULL THEN 0 ELSE (SELECT usec FROM bench.operation WHERE name = 'nothing') END AS usec
+FROM bench.operation
+WHERE name <> 'nothing';
+
+CREATE FUNCTION bench.usec(operation text) RETURNS float8
+LANGUAGE sql STABLE
+BEGIN ATOMIC SELECT usec FROM bench.net WHERE name = operation; END;
+
+CREATE TABLE bench.ratio (n int GENERATED ALWAYS AS IDENTITY, what text, ratio float8, target text, met boolean);
+
+-- times as fast
+INSERT INTO bench.ratio (what, ratio, target)
+SELECT format('%s against SQL on pgcrypto, times as fast', name), bench.usec('usual ' || operation) / bench.usec(name), 'at least 30'
+FROM (VALUES ('HS256 sign', 'sign'), ('HS256 verify', 'verify'), ('pgjwt sign', 'sign'), ('pgjwt verify', 'verify')) v (name, operation);
+UPDATE bench.ratio SET met = ratio >= 30;
+
+-- times the time
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT 'HS256 verify against one keyed HMAC and one jsonb parse', ratio, 'at most 1.5', ratio <= 1.5
+FROM (SELECT bench.usec('HS256 verify') / (bench.usec('openssl HMAC') + bench.usec('jsonb parse')) AS ratio) r;
+
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format('%s %s against openssl speed plus 1.2 of HS256', algorithm, operation), ratio, 'at most 1', ratio <= 1
+FROM unnest(ARRAY['RS256', 'ES256', 'EdDSA']) algorithm, unnest(ARRAY['sign', 'verify']) operation,
+     format('%s %s', algorithm, operation) name,
+     LATERAL (SELECT bench.usec(name) / (bench.usec('openssl ' || name) + 1.2 * bench.usec('HS256 ' || operation)) AS ratio) r;
+
+\pset footer off
+\pset title 'Microseconds for one'
+SELECT name, round(usec::numeric, 2) AS usec FROM bench.net ORDER BY name;
+\pset title 'Ratios'
+SELECT what, round(ratio::numeric, 2) AS ratio, target, CASE WHEN met THEN 'yes' ELSE 'no' END AS met FROM bench.ratio ORDER BY n;
+\pset title
+\pset tuples_only on
+\pset format unaligned
+SELECT format('%s targets met, %s missed', count(*) FILTER (WHERE met), count(*) FILTER (WHERE NOT met)) FROM bench.ratio;
