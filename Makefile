@@ -30,7 +30,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 SHLIB_LINK += -lcrypto -Wl,-Bsymbolic
 EXTRA_CLEAN = test/core/core_test
 
-.PHONY: core-test test test-asan test-matrix bench demo
+.PHONY: core-test test test-asan test-matrix fuzz bench demo
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -84,6 +84,11 @@ test-matrix:
 # Ratios to what the same work costs elsewhere; ROUNDS=n measures more often
 bench:
 	@test/bench/run
+
+# The server-free core against what libFuzzer makes up, for SECONDS altogether;
+# TARGETS="jwk pem" chooses
+fuzz:
+	@test/fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 # KEEP=1 leaves it running
 demo:
