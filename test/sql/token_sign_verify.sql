@@ -210,6 +210,43 @@ SELECT attempt, pg_temp.outcome(replace(attempt, 'secret', :'secret')) FROM (VAL
 ) AS v (attempt);
 
 --
+-- What the signer emits, our own verifier accepts and returns unchanged
+--
+CREATE FUNCTION pg_temp.round_trip(payload jsonb, header jsonb DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	token text;
+	verified jsonb;
+	detail text;
+BEGIN
+	token := auth.jwt_sign(payload, repeat('k', 32), 'HS256', header);
+	verified := auth.jwt_verify(token, repeat('k', 32), audience => coalesce(payload #>> '{aud,0}', payload ->> 'aud'), at_time => 'epoch');
+	RETURN CASE WHEN verified::text = payload::text AND (auth.jwt_decode(token)).header @> header THEN 'same' ELSE format('%s becomes %s', payload, verified) END;
+EXCEPTION
+	WHEN invalid_parameter_value OR program_limit_exceeded THEN
+		RETURN 'not signed';
+	WHEN invalid_authorization_specification THEN
+		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+		RETURN detail;
+END
+$$;
+-- Values and names that JSON, text and numeric find hard, wherever they stand
+SELECT result, count(*) FROM unnest(ARRAY['""', '"\"\\\/\b\f\n\r\t"', '"\u0001\u001f\u007f\u0080\u2028\ufffe\uffff"', '"\uD834\uDD1E"', '"ÿ"', '" "', '"</script>"', '"a.b"',
+		'0', '-0', '-0.0', '1.50', '1e-300', '1e300', '1e1000', '123456789012345678901234567890.123', '4102444800', 'true', 'null', '[]', '{}', '[[]]', '[{"a": [1, "b", null]}]', '{"": {"": ""}}']::jsonb[]) AS value,
+	LATERAL (VALUES (jsonb_build_object('a', value)), (jsonb_build_object('deep', jsonb_build_array(jsonb_build_object('a', value), value))),
+					(jsonb_build_object(value::text, 1)), (jsonb_build_object('a', value, 'exp', 4102444800, 'nbf', 0, 'iat', -1.5, 'aud', jsonb_build_array('x', 'y'), 'iss', '', 'sub', 'u'))) AS p (payload),
+	LATERAL (VALUES (pg_temp.round_trip(payload)), (pg_temp.round_trip('{}', jsonb_build_object('x', payload)))) AS r (result)
+GROUP BY result;
+-- A registered claim of a wrong type is not signed; one of the right type verifies when it is its time
+SELECT claim, result, string_agg(value::text, ' ' ORDER BY v.n) AS values
+FROM unnest(ARRAY['exp', 'nbf', 'iat', 'aud', 'iss', 'sub', 'jti', 'typ', 'kid']) WITH ORDINALITY AS c (claim, n),
+	 unnest(ARRAY['1', '0', '-1', '1e10', '"x"', '""', 'null', 'true', '[]', '["x"]', '["x", "y"]', '[1]', '{}']::jsonb[]) WITH ORDINALITY AS v (value, n), pg_temp.round_trip(jsonb_build_object(claim, value)) AS result
+GROUP BY c.n, claim, result ORDER BY c.n, result COLLATE "C";
+-- Up to the largest token and the deepest payload, and not beyond either
+SELECT bytes, pg_temp.round_trip(jsonb_build_object('a', repeat('x', bytes))) FROM unnest(ARRAY[49082, 49083, 49084, 49085]) AS bytes;
+SELECT length(auth.jwt_sign(jsonb_build_object('a', repeat('x', 49083)), repeat('k', 32)));
+SELECT depth, pg_temp.round_trip((repeat('{"a":', depth) || '1' || repeat('}', depth))::jsonb) FROM unnest(ARRAY[255, 256, 257]) AS depth;
+
+--
 -- What a verifier must not be asked: an error for any token at all
 --
 SELECT attempt, pg_temp.outcome(replace(attempt, 'secret', :'secret')) FROM (VALUES
@@ -220,12 +257,12 @@ SELECT attempt, pg_temp.outcome(replace(attempt, 'secret', :'secret')) FROM (VAL
 	($$jwt_try_verify('x', pg_temp.public('RS256'))$$), ($$jwt_try_verify('x', pg_temp.private('RS256'), '{RS256}')$$),
 	($$jwt_try_verify('x', pg_temp.public_jwk('RS256')::text, '{RS256}')$$), ($$jwt_try_verify('x', secret, '{ES256}')$$),
 	($$jwt_try_verify('x', secret, leeway => NULL)$$), ($$jwt_try_verify('x', secret, leeway => '-1 s')$$),
-	($$jwt_try_verify('x', secret, leeway => '25 h')$$), ($$jwt_try_verify('x', secret, leeway => '1 mon')$$),
+	($$jwt_try_verify('x', secret, leeway => '25 h')$$), ($$jwt_try_verify('x', secret, leeway => '1000000000 s')$$), ($$jwt_try_verify('x', secret, leeway => '1 mon')$$),
 	($$jwt_try_verify('x', secret, leeway => '1 d 1 s')$$), ($$jwt_try_verify('x', secret, leeway => '1 mon -30 d')$$),
 	($$jwt_try_verify('x', secret, required => '{exp,NULL}')$$), ($$jwt_try_verify('x', secret, at_time => 'infinity')$$),
 	-- for these the token alone is at fault
-	($$jwt_try_verify('x', secret)$$), ($$jwt_verify('x', secret)$$), ($$jwt_try_verify(NULL, secret)$$),
-	($$jwt_try_verify(NULL, pg_temp.public_jwk('ES256'))$$)
+	($$jwt_try_verify('x', secret)$$), ($$jwt_verify('x', secret)$$), ($$jwt_try_verify(NULL, secret)$$), ($$jwt_verify(NULL, secret)$$),
+	($$jwt_try_verify(NULL, pg_temp.public_jwk('ES256'))$$), ($$jwt_verify(NULL, pg_temp.public_jwk('ES256'))$$), ($$jwt_verify(NULL)$$)
 ) AS v (attempt);
 
 DROP EXTENSION jwt_auth CASCADE;
