@@ -223,7 +223,7 @@ BEGIN
 	RETURN CASE WHEN verified::text = payload::text AND (auth.jwt_decode(token)).header @> header THEN 'same' ELSE format('%s becomes %s', payload, verified) END;
 EXCEPTION
 	WHEN invalid_parameter_value OR program_limit_exceeded THEN
-		RETURN 'not signed';
+		RETURN CASE WHEN token IS NULL THEN 'not signed' ELSE 'signed, and then no good' END;
 	WHEN invalid_authorization_specification THEN
 		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 		RETURN detail;
