@@ -65,6 +65,11 @@ SELECT pg_temp.ring(m || '.' || auth.base64url_encode(hmac(convert_to(m, 'UTF8')
 FROM known, unnest(ARRAY[auth.jwk_to_pem(auth.jwk_public(jwk)), auth.jwk_public(jwk)::text, jwk ->> 'x', '']) AS key,
 	 (VALUES (auth.base64url_encode('{"alg":"HS256","kid":"active"}') || '.' || auth.base64url_encode('{"exp":4102444800}'))) AS v (m)
 WHERE state = 'active';
+-- Of two names of what is one signature, the one in the key's row
+SELECT auth.jwk_generate('EdDSA', 'ed') - 'alg' AS ed \gset
+INSERT INTO auth.keys (kid, purpose, algorithm, public_jwk, longest_lifetime) VALUES ('ed', 'access', 'EdDSA', auth.jwk_public(:'ed'), '15 min');
+SELECT algorithm, pg_temp.ring(auth.jwt_sign('{"exp": 4102444800}', :'ed'::jsonb, algorithm)) FROM unnest(ARRAY['EdDSA', 'Ed25519']) AS algorithm;
+DELETE FROM auth.keys WHERE kid = 'ed';
 SET jwt_auth.allowed_algorithms = 'EdDSA, RS256';
 SELECT pg_temp.ring(pg_temp.signed('active')) AS no_longer_allowed;
 RESET jwt_auth.allowed_algorithms;
@@ -94,5 +99,5 @@ SELECT k ->> 'kty' AS kty, k ->> 'alg' AS alg, (SELECT string_agg(member, ' ' OR
 FROM jsonb_array_elements(auth.jwks() -> 'keys') AS k ORDER BY k ->> 'alg' COLLATE "C";
 
 DROP TABLE known;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto;
 DROP SCHEMA auth;

@@ -135,5 +135,5 @@ FROM (SELECT jwk FROM victim WHERE alg = 'EdDSA') AS k, unnest(ARRAY['EdDSA', 'E
 ORDER BY token_alg COLLATE "C", n;
 
 DROP TABLE attacker, victim, broken;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto;
 DROP SCHEMA auth;
