@@ -362,8 +362,6 @@ SET DateStyle = 'SQL, DMY';
 SET IntervalStyle = 'sql_standard';
 SET extra_float_digits = -15;
 SET bytea_output = 'escape';
-SET standard_conforming_strings = off;
-SET escape_string_warning = off;
 SET client_encoding = 'LATIN1';
 SET search_path = '';
 SELECT * FROM pg_temp.judged WHERE judgement IS DISTINCT FROM reason;
