@@ -110,7 +110,7 @@ chmod 0644, $file;
 my $setup = <<'SQL';
 SET client_min_messages = error;
 CREATE EXTENSION jwt_auth CASCADE;
-CREATE TABLE tokens (id int, token text, json bytea);
+CREATE TABLE tokens (id int, token text, document bytea);
 CREATE FUNCTION judge(token text, secret text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	answer record := auth.jwt_try_verify(token, secret);
@@ -126,9 +126,9 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(' ', answer, SQLSTATE, SQLERRM);
 END
 $$;
-CREATE FUNCTION jsonb_takes(json bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION jsonb_takes(document bytea) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM convert_from(json, 'UTF8')::jsonb;
+	PERFORM convert_from(document, 'UTF8')::jsonb;
 	RETURN true;
 EXCEPTION WHEN OTHERS THEN
 	RETURN false;
@@ -159,7 +159,7 @@ for my $encoding (qw(UTF8 LATIN1 SQL_ASCII))
 # PostgreSQL's jsonb is the same parser without our limits: it keeps the last of
 # two members, goes as deep as the stack allows, and looks at no zero's exponent.
 my $places = keys %places;
-my %taken = map { $_ => 1 } split /\n/, $node->safe_psql('utf8', "SELECT DISTINCT id / $places FROM tokens WHERE jsonb_takes(json)");
+my %taken = map { $_ => 1 } split /\n/, $node->safe_psql('utf8', "SELECT DISTINCT id / $places FROM tokens WHERE jsonb_takes(document)");
 my @differences = map { $documents[$_]{name} } grep { !!$taken{$_} ne ($documents[$_]{answer} eq 'ok') } 0 .. $#documents;
 is_deeply([ grep { !/^(y_twice_|i_depth_|i_number_0e131072$)/ } @differences ], [], 'otherwise, what jsonb takes is accepted');
 is(scalar(grep { /^y_twice_/ } @differences), scalar(grep { $_->{answer} eq 'duplicate_member' } @documents), 'jsonb takes members twice');
