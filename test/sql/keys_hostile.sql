@@ -72,7 +72,8 @@ FROM broken;
 -- anybody can write down
 SELECT m || '.' || auth.base64url_encode(decode('0001' || repeat('ff', 202) || '00' || '3031300d060960864801650304020105000420', 'hex') || sha256(convert_to(m, 'UTF8'))) AS forged
 FROM (VALUES ('eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJldmUifQ')) AS v (m) \gset
-SELECT length((auth.jwt_decode(:'forged')).signature) AS bytes, e, pg_temp.outcome(:'forged', :'rsa'::jsonb || jsonb_build_object('e', e)) AS result FROM unnest(ARRAY['AQAB', 'AQ', 'AAEAAQ']) AS e;
+SELECT length((auth.jwt_decode(:'forged')).signature) AS bytes, e, pg_temp.outcome(:'forged', jwk) AS result, pg_temp.outcome(:'forged', jsonb_build_object('keys', jsonb_build_array(jwk))) AS result_with_set
+FROM unnest(ARRAY['AQAB', 'AQ', 'AAEAAQ']) AS e, LATERAL (SELECT :'rsa'::jsonb || jsonb_build_object('e', e) AS jwk) AS k;
 SELECT pg_temp.try(format('auth.jwt_verify(%L, %L, ''{RS256}'')', :'forged', E'-----BEGIN PUBLIC KEY-----\n' || encode('\x30820120300d06092a864886f70d01010105000382010d003082010802820101' || '\x00'::bytea
 	|| auth.base64url_decode(:'rsa'::jsonb ->> 'n') || '\x020101', 'base64') || E'\n-----END PUBLIC KEY-----\n')) AS pem;
 
