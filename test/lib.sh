@@ -93,6 +93,18 @@ missing_for_postgrest()
 	[ -n "${POSTGREST:-}" ] || "$tree/test/postgrest" --cached >/dev/null || package_unless npm type -P npm
 }
 
+# The libraries that tokens and keys go to and come from.  INTEROP=none does
+# without them, where it is other things that a run is to test.
+missing_for_interop()
+{
+	[ "${INTEROP:-}" != none ] || return 0
+	package_unless python3-jwt /usr/bin/python3 -c 'import jwt'
+	package_unless python3-jwcrypto /usr/bin/python3 -c 'import jwcrypto'
+	package_unless python3-cryptography /usr/bin/python3 -c 'import cryptography'
+	package_unless nodejs type -P node
+	[ -n "${INTEROP:-}" ] || "$tree/test/interop/libraries" --cached >/dev/null || package_unless npm type -P npm
+}
+
 missing_for_tests()
 {
 	package_unless perl type -P prove
@@ -138,6 +150,13 @@ find_postgrest()
 {
 	POSTGREST=${POSTGREST:-$("$tree/test/postgrest")}
 	export POSTGREST
+}
+
+# Sets INTEROP, the directory of the libraries that npm has
+find_interop()
+{
+	INTEROP=${INTEROP:-$("$tree/test/interop/libraries")}
+	export INTEROP
 }
 
 # --- a copy of the tree, and an ordinary user --------------------------------
