@@ -30,7 +30,7 @@ PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter
 SHLIB_LINK += -lcrypto -Wl,-Bsymbolic
 EXTRA_CLEAN = test/core/core_test
 
-.PHONY: core-test test test-asan test-matrix fuzz bench demo
+.PHONY: core-test test test-asan test-matrix differential fuzz bench demo
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -89,6 +89,9 @@ bench:
 # TARGETS="jwk pem" chooses
 fuzz:
 	@test/fuzz/run $(or $(SECONDS),60) $(TARGETS)
+# Mutated tokens and keys against other libraries; CASES and SEED choose
+differential:
+	@test/interop/differential
 
 # KEEP=1 leaves it running
 demo:

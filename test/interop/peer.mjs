@@ -18,7 +18,7 @@ const isPem = (key) => typeof key === 'string';
 const isPrivatePem = (key) => key.includes('PRIVATE KEY');
 const isSecret = (key) => key.kty === 'oct';
 
-// What throws away the answer of an earlier call with the same key
+// Loading a key takes far longer than using it: each is loaded once
 function remember(load) {
 	const known = new Map();
 	return async (key, algorithm) => {

@@ -1,6 +1,7 @@
 # Against libraries that nobody here wrote, for every algorithm: our tokens verify
-# there and theirs here, keys go both ways as JWK and as PEM, thumbprints agree.
-# Only other programs can tell whether the two sides mean the same.
+# there and theirs here, keys go both ways as JWK and as PEM, thumbprints agree,
+# and mutated tokens and keys get the same verdict or one that is explained.  Only
+# other programs can tell whether the two sides mean the same.
 use strict;
 use warnings;
 use IPC::Run;
@@ -283,6 +284,27 @@ foreach my $library (sort keys %peers)
 	test_conversions($library, \@known, \%keys) if $peers{$library}{has_keys};
 	test_their_keys($library, \@known) if $peers{$library}{has_keys};
 	run_waiting();
+}
+
+#
+# Mutated tokens and keys, judged by all: see docs/differences.md
+#
+
+{
+	my $files = PostgreSQL::Test::Utils::tempdir();
+	my $judged;
+
+	delete local $ENV{LD_PRELOAD};
+	local $ENV{INTEROP} = $libraries;
+	local $ENV{PGHOST} = $node->host;
+	local $ENV{PGPORT} = $node->port;
+	local $ENV{PGDATABASE} = 'postgres';
+	my $ok = IPC::Run::run([ 'test/interop/judge', 1, 2000, $files ], '>&', \$judged);
+	ok($ok && $judged =~ /^2000 passed, 0 failed$/m, 'no verdict differs without a reason') or diag($judged);
+
+	# and the reasons are the documented ones
+	IPC::Run::run([ 'test/interop/compare.py', '--table' ], '>', \my $table) or die;
+	like(slurp_file('docs/differences.md'), qr/^\Q$table\E\z/m, 'every reason is in docs/differences.md');
 }
 
 done_testing();
