@@ -89,6 +89,7 @@ bench:
 # TARGETS="jwk pem" chooses
 fuzz:
 	@test/fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
 # Mutated tokens and keys against other libraries; CASES and SEED choose
 differential:
 	@test/interop/differential
