@@ -150,6 +150,19 @@ hmac_new(const JoseAlg *alg, const JoseKey *key)
 }
 
 /*
+ * Starts a keyed context anew.  Without a key OpenSSL before 3.0.3 reports
+ * success and leaves the context where the input of before has put it, so that
+ * it has to be given the key again, at the cost of the key's schedule.
+ */
+static bool
+hmac_restart(JoseKey *key)
+{
+	bool		again = OpenSSL_version_num() < 0x30000030L;
+
+	return EVP_MAC_init(key->mac, again ? key->secret : NULL, again ? key->secret_len : 0, NULL) == 1;
+}
+
+/*
  * Computes the tag: exactly alg->digest_len bytes.  The keyed context stays
  * with the key and starts anew each time, so that a token costs no key
  * schedule.
@@ -165,7 +178,7 @@ hmac_tag(const JoseAlg *alg, JoseKey *key, const char *input, size_t input_len, 
 		key->mac = hmac_new(alg, key);
 		key->mac_alg = alg;
 	}
-	else if (EVP_MAC_init(key->mac, NULL, 0, NULL) != 1)
+	else if (!hmac_restart(key))
 		return false;
 	return key->mac != NULL &&
 		EVP_MAC_update(key->mac, (const unsigned char *) input, input_len) == 1 &&
