@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -11,6 +12,10 @@
 #include "utils/builtins.h"
 
 #include "arguments.h"
+
+/* Bytes that no secret, PEM or SSH key comes near, and no JWK Set. */
+#define MAX_KEY_TEXT		(64 * 1024)
+#define MAX_KEY_DOCUMENT	(1024 * 1024)
 
 /* Raises the error of an argument that is no good; hint may be NULL. */
 void
@@ -27,6 +32,29 @@ char *
 text_argument(FunctionCallInfo fcinfo, int arg)
 {
 	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* Reading a key cannot be interrupted, so that a long one is not even detoasted. */
+static Datum
+key_argument(FunctionCallInfo fcinfo, int arg, Size max_bytes)
+{
+	if (toast_raw_datum_size(PG_GETARG_DATUM(arg)) > max_bytes + VARHDRSZ)
+		raise_argument("key is too long", NULL);
+	return PG_GETARG_DATUM(arg);
+}
+
+/* An argument that is a secret or PEM, and not NULL. */
+text *
+key_text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return DatumGetTextPP(key_argument(fcinfo, arg, MAX_KEY_TEXT));
+}
+
+/* An argument that is a JWK or JWK Set, and not NULL. */
+Jsonb *
+key_document_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return DatumGetJsonbP(key_argument(fcinfo, arg, MAX_KEY_DOCUMENT));
 }
 
 /* The elements of a text[] argument, none of which may be NULL; how many. */

@@ -36,7 +36,7 @@ raise_unless_ok(JoseStatus status)
 static void
 jwk_argument(FunctionCallInfo fcinfo, Jwk *jwk)
 {
-	raise_unless_ok(jwkset_read(PG_GETARG_JSONB_P(0), NULL, jwk));
+	raise_unless_ok(jwkset_read(key_document_argument(fcinfo, 0), NULL, jwk));
 }
 
 /*
@@ -47,7 +47,7 @@ jwk_argument(FunctionCallInfo fcinfo, Jwk *jwk)
 Datum
 jwt_auth_jwk_from_pem(PG_FUNCTION_ARGS)
 {
-	text	   *pem = PG_GETARG_TEXT_PP(0);
+	text	   *pem = key_text_argument(fcinfo, 0);
 	JoseKey    *key;
 	JoseStatus	status;
 

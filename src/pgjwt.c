@@ -14,6 +14,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "access/detoast.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -86,7 +87,7 @@ check_secret(const char *secret, size_t len)
 static JoseKey *
 secret_argument(FunctionCallInfo fcinfo, const JoseAlg *alg)
 {
-	text	   *secret = PG_GETARG_TEXT_PP(ARG_SECRET);
+	text	   *secret = key_text_argument(fcinfo, ARG_SECRET);
 	const char *bytes = VARDATA_ANY(secret);
 	size_t		len = VARSIZE_ANY_EXHDR(secret);
 	char		filled[EVP_MAX_MD_SIZE] = {0};
@@ -142,11 +143,17 @@ Datum
 jwt_auth_pgjwt_sign(PG_FUNCTION_ARGS)
 {
 	const JoseAlg *alg = hmac_argument(fcinfo);
-	text	   *payload = PG_GETARG_TEXT_PP(ARG_INPUT);
-	const char *json = VARDATA_ANY(payload);
-	size_t		len = VARSIZE_ANY_EXHDR(payload);
-	char	   *utf8 = pg_server_to_any(json, len, PG_UTF8);
+	text	   *payload;
+	const char *json;
+	size_t		len;
+	char	   *utf8;
 
+	if (toast_raw_datum_size(PG_GETARG_DATUM(ARG_INPUT)) > (Size) jwt_auth_max_token_size)
+		jose_raise_token(JOSE_TOKEN_TOO_LARGE);
+	payload = PG_GETARG_TEXT_PP(ARG_INPUT);
+	json = VARDATA_ANY(payload);
+	len = VARSIZE_ANY_EXHDR(payload);
+	utf8 = pg_server_to_any(json, len, PG_UTF8);
 	if (utf8 != json)
 		len = strlen(utf8);
 	PG_RETURN_TEXT_P(jws_compose(alg, secret_argument(fcinfo, alg), NULL, "JWT", NULL, utf8, len));

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(jwt_decode);
 PG_FUNCTION_INFO_V1(jwt_auth_jws_sign);
 PG_FUNCTION_INFO_V1(jwt_auth_jws_verify);
 
-/* Positions of the arguments that both forms of jwt_verify share. */
+/* Positions of the arguments that both forms of jwt_verify share; jwt_sign has its key there too. */
 enum
 {
 	ARG_TOKEN,
@@ -114,10 +114,11 @@ secret_key(const char *bytes, size_t len, JoseKey **key)
 	return keycache_text(KEY_SECRET, utf8, utf8 == bytes ? len : strlen(utf8), key);
 }
 
-/* A secret, PEM private or PEM public key from text, as the algorithms want. */
+/* A key of the text form; raises where it is no good. */
 static JoseKey *
-text_key(text *key_text, bool secret, bool private)
+text_key(FunctionCallInfo fcinfo, KeyForm form)
 {
+	text	   *key_text = key_text_argument(fcinfo, ARG_KEY);
 	const char *bytes = VARDATA_ANY(key_text);
 	size_t		len = VARSIZE_ANY_EXHDR(key_text);
 	JoseKey    *key;
@@ -131,12 +132,10 @@ text_key(text *key_text, bool secret, bool private)
 		if (strchr(" \t\r\n", bytes[i]) == NULL)
 			break;
 	}
-	if (secret)
+	if (form == KEY_SECRET)
 		status = secret_key(bytes, len, &key);
-	else if (private)
-		status = keycache_text(KEY_PRIVATE_PEM, bytes, len, &key);
 	else
-		status = keycache_text(KEY_PUBLIC_PEM, bytes, len, &key);
+		status = keycache_text(form, bytes, len, &key);
 	if (status != JOSE_OK)
 		jose_raise_key(status);
 	return key;
@@ -173,9 +172,9 @@ want_secret(AlgSet algorithms)
 
 /* The key of the text form; its kind follows from the caller's algorithms. */
 static JoseKey *
-verification_key(text *key_text, AlgSet algorithms)
+verification_key(FunctionCallInfo fcinfo, AlgSet algorithms)
 {
-	JoseKey    *key = text_key(key_text, want_secret(algorithms), false);
+	JoseKey    *key = text_key(fcinfo, want_secret(algorithms) ? KEY_SECRET : KEY_PUBLIC_PEM);
 
 	while (algorithms != 0)
 		if (jwk_check_alg(key, pop_algorithm(&algorithms)) == JOSE_WEAK_KEY)
@@ -251,7 +250,7 @@ verify_text(FunctionCallInfo fcinfo, Jwt *jwt)
 	verify_arguments(fcinfo, &args);
 	if (args.algorithms == 0)
 		raise_argument("list of algorithms must not be NULL", NULL);
-	key = verification_key(PG_GETARG_TEXT_PP(ARG_KEY), args.algorithms);
+	key = verification_key(fcinfo, args.algorithms);
 	if (PG_ARGISNULL(ARG_TOKEN))
 		return JOSE_MALFORMED;
 	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
@@ -272,7 +271,7 @@ verify_jwk(FunctionCallInfo fcinfo, Jwt *jwt)
 		return JOSE_MALFORMED;
 	status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), jwt);
 	if (status == JOSE_OK)
-		status = verify_jwk_signature(jwt, PG_GETARG_JSONB_P(ARG_KEY), args.algorithms);
+		status = verify_jwk_signature(jwt, key_document_argument(fcinfo, ARG_KEY), args.algorithms);
 	return status == JOSE_OK ? verify_claims(jwt, &args) : status;
 }
 
@@ -331,7 +330,7 @@ jwt_sign(PG_FUNCTION_ARGS)
 		if (PG_ARGISNULL(i))
 			raise_argument("payload, key, algorithm and header must not be NULL", NULL);
 	alg = algorithm_argument(fcinfo, 2);
-	key = text_key(PG_GETARG_TEXT_PP(1), alg->family == JOSE_HMAC, true);
+	key = text_key(fcinfo, alg->family == JOSE_HMAC ? KEY_SECRET : KEY_PRIVATE_PEM);
 	PG_RETURN_TEXT_P(jwt_compose(alg, key, NULL, PG_GETARG_JSONB_P(3), PG_GETARG_JSONB_P(0)));
 }
 
@@ -347,7 +346,7 @@ signing_jwk(FunctionCallInfo fcinfo, Jwk *jwk)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(3))
 		raise_argument("payload, key and header must not be NULL", NULL);
-	status = keycache_jwk(PG_GETARG_JSONB_P(1), NULL, jwk);
+	status = keycache_jwk(key_document_argument(fcinfo, ARG_KEY), NULL, jwk);
 	if (status != JOSE_OK)
 		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
 	if (alg == NULL)
@@ -403,7 +402,7 @@ jwt_auth_jws_verify(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(ARG_TOKEN))
 		status = jwt_open(PG_GETARG_DATUM(ARG_TOKEN), &jwt);
 	if (status == JOSE_OK)
-		status = verify_jwk_signature(&jwt, PG_GETARG_JSONB_P(ARG_KEY), algorithms);
+		status = verify_jwk_signature(&jwt, key_document_argument(fcinfo, ARG_KEY), algorithms);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
 	PG_RETURN_BYTEA_P(bytea_copy(jwt.parts.payload, jwt.parts.payload_len));
