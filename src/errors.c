@@ -44,6 +44,9 @@ static const ErrorText error_texts[] = {
 	[JOSE_TOKEN_TOO_LARGE] = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "token_too_large", "token is too large"},
 
 	[JOSE_BAD_KEY] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "key is not valid"},
+	[JOSE_TOO_MANY_KEYS] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "JWK Set has more than 100 keys"},
+	[JOSE_DUPLICATE_KID] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "JWK Set has two keys with the same \"kid\""},
+	[JOSE_MIXED_KEYS] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "JWK Set has secrets beside public keys"},
 	[JOSE_WEAK_KEY] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "key is too weak for the algorithm"},
 	[JOSE_UNSUPPORTED_KEY] = {ERRCODE_FEATURE_NOT_SUPPORTED, NULL, "type of key is not supported"},
 	[JOSE_ENCRYPTED_KEY] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "key is encrypted"},

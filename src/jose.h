@@ -38,6 +38,9 @@ typedef enum JoseStatus
 
 	/* the key is no good */
 	JOSE_BAD_KEY,				/* not a key, or not a valid one */
+	JOSE_TOO_MANY_KEYS,			/* in a JWK Set */
+	JOSE_DUPLICATE_KID,			/* in a JWK Set */
+	JOSE_MIXED_KEYS,			/* a JWK Set of secrets and public keys */
 	JOSE_WEAK_KEY,				/* too short, or a bad exponent */
 	JOSE_UNSUPPORTED_KEY,		/* a type or curve that no algorithm here uses */
 	JOSE_ENCRYPTED_KEY,			/* PEM that wants a passphrase */

@@ -123,7 +123,14 @@ static const OkpCurve okp_curves[] = {
 	{"Ed448", "ED448", 57, ed448_low_order, sizeof(ed448_low_order)},
 };
 
-/* The numbers of an RSA key, the public ones first. */
+const char *const jwk_member_names[JWK_MEMBERS] = {
+	[JWK_KTY] = "kty",[JWK_CRV] = "crv",[JWK_K] = "k",
+	[JWK_N] = "n",[JWK_E] = "e",[JWK_D] = "d",[JWK_P] = "p",[JWK_Q] = "q",
+	[JWK_DP] = "dp",[JWK_DQ] = "dq",[JWK_QI] = "qi",
+	[JWK_X] = "x",[JWK_Y] = "y",
+};
+
+/* The numbers of an RSA key, the public ones first, in the order of JwkMember. */
 enum
 {
 	RSA_N,
@@ -859,17 +866,15 @@ rsa_pkey(BIGNUM *const numbers[RSA_NUMBERS], bool is_private)
 static JoseStatus
 import_rsa(const JwkMembers *m, JoseKey **key)
 {
-	const JwkText *members[RSA_NUMBERS] = {
-		&m->n, &m->e, &m->d, &m->p, &m->q, &m->dp, &m->dq, &m->qi
-	};
+	const JwkText *members = &m->text[JWK_N];
 	BIGNUM	   *numbers[RSA_NUMBERS] = {NULL};
 	bool		is_private = false;
 	JoseStatus	status = JOSE_OK;
 
 	for (int i = RSA_PUBLIC_NUMBERS; i < RSA_NUMBERS; i++)
-		is_private = is_private || members[i]->data != NULL;
+		is_private = is_private || members[i].data != NULL;
 	for (int i = 0; i < (is_private ? RSA_NUMBERS : RSA_PUBLIC_NUMBERS) && status == JOSE_OK; i++)
-		status = decode_number(members[i], &numbers[i]);
+		status = decode_number(&members[i], &numbers[i]);
 
 	/* Before OpenSSL sees it: what it makes of a weak key depends on its age. */
 	if (status == JOSE_OK)
@@ -905,23 +910,24 @@ ec_pkey(const EcCurve *curve, const unsigned char *point, const BIGNUM *d)
 static JoseStatus
 import_ec(const JwkMembers *m, JoseKey **key)
 {
+	const JwkText *crv = &m->text[JWK_CRV];
 	const EcCurve *curve;
 	unsigned char point[1 + 2 * MAX_COORDINATE] = {0x04};	/* uncompressed */
 	unsigned char scalar[MAX_COORDINATE];
 	BIGNUM	   *d = NULL;
 	JoseStatus	status = JOSE_BAD_KEY;
 
-	if (m->crv.data == NULL)
+	if (crv->data == NULL)
 		return JOSE_BAD_KEY;
-	if ((curve = ec_curve_by_crv(m->crv.data, m->crv.len)) == NULL)
+	if ((curve = ec_curve_by_crv(crv->data, crv->len)) == NULL)
 		return JOSE_UNSUPPORTED_KEY;
-	if (!decode_exactly(&m->x, point + 1, curve->bytes) ||
-		!decode_exactly(&m->y, point + 1 + curve->bytes, curve->bytes))
+	if (!decode_exactly(&m->text[JWK_X], point + 1, curve->bytes) ||
+		!decode_exactly(&m->text[JWK_Y], point + 1 + curve->bytes, curve->bytes))
 		return JOSE_BAD_KEY;
-	if (m->d.data == NULL)
+	if (m->text[JWK_D].data == NULL)
 		return key_from_pkey(ec_pkey(curve, point, NULL), false, key);
 
-	if (decode_exactly(&m->d, scalar, curve->bytes) && (d = BN_secure_new()) != NULL &&
+	if (decode_exactly(&m->text[JWK_D], scalar, curve->bytes) && (d = BN_secure_new()) != NULL &&
 		BN_bin2bn(scalar, (int) curve->bytes, d) != NULL)
 		status = key_from_pkey(ec_pkey(curve, point, d), true, key);
 	BN_clear_free(d);
@@ -958,22 +964,23 @@ okp_private_pkey(const OkpCurve *curve, const JwkText *member, const unsigned ch
 static JoseStatus
 import_okp(const JwkMembers *m, JoseKey **key)
 {
+	const JwkText *crv = &m->text[JWK_CRV];
+	const JwkText *d = &m->text[JWK_D];
 	const OkpCurve *curve;
 	unsigned char x[MAX_OKP];
-	bool		is_private = m->d.data != NULL;
 	EVP_PKEY   *pkey;
 
-	if (m->crv.data == NULL)
+	if (crv->data == NULL)
 		return JOSE_BAD_KEY;
-	if ((curve = okp_curve_by_crv(m->crv.data, m->crv.len)) == NULL)
+	if ((curve = okp_curve_by_crv(crv->data, crv->len)) == NULL)
 		return JOSE_UNSUPPORTED_KEY;
-	if (!decode_exactly(&m->x, x, curve->bytes))
+	if (!decode_exactly(&m->text[JWK_X], x, curve->bytes))
 		return JOSE_BAD_KEY;
-	if (is_private)
-		pkey = okp_private_pkey(curve, &m->d, x);
+	if (d->data != NULL)
+		pkey = okp_private_pkey(curve, d, x);
 	else
 		pkey = EVP_PKEY_new_raw_public_key_ex(NULL, curve->type, NULL, x, curve->bytes);
-	return key_from_pkey(pkey, is_private, key);
+	return key_from_pkey(pkey, d->data != NULL, key);
 }
 
 /*
@@ -982,16 +989,17 @@ import_okp(const JwkMembers *m, JoseKey **key)
 static JoseStatus
 import_oct(const JwkMembers *m, JoseKey **key)
 {
+	const JwkText *k = &m->text[JWK_K];
 	unsigned char *secret;
 	size_t		len;
-	size_t		room = BASE64URL_DECODED_LEN(m->k.len);
+	size_t		room = BASE64URL_DECODED_LEN(k->len);
 	JoseStatus	status = JOSE_BAD_KEY;
 
-	if (m->k.data == NULL || m->k.len == 0)
+	if (k->data == NULL || k->len == 0)
 		return JOSE_BAD_KEY;
 	if ((secret = OPENSSL_malloc(room + 1)) == NULL)
 		return JOSE_CRYPTO_FAILURE;
-	if (base64url_decode(m->k.data, m->k.len, secret, &len))
+	if (base64url_decode(k->data, k->len, secret, &len))
 		status = jwk_from_secret(secret, len, key);
 	OPENSSL_clear_free(secret, room + 1);
 	return status;
@@ -1004,18 +1012,19 @@ import_oct(const JwkMembers *m, JoseKey **key)
 JoseStatus
 jwk_import(const JwkMembers *members, JoseKey **key)
 {
+	const JwkText *kty = &members->text[JWK_KTY];
 	JoseStatus	status = JOSE_UNSUPPORTED_KEY;
 
 	*key = NULL;
-	if (members->kty.data == NULL)
+	if (kty->data == NULL)
 		status = JOSE_BAD_KEY;
-	else if (text_is(&members->kty, "oct"))
+	else if (text_is(kty, "oct"))
 		status = import_oct(members, key);
-	else if (text_is(&members->kty, "RSA"))
+	else if (text_is(kty, "RSA"))
 		status = import_rsa(members, key);
-	else if (text_is(&members->kty, "EC"))
+	else if (text_is(kty, "EC"))
 		status = import_ec(members, key);
-	else if (text_is(&members->kty, "OKP"))
+	else if (text_is(kty, "OKP"))
 		status = import_okp(members, key);
 	return done(status);
 }
@@ -1162,28 +1171,42 @@ jwk_free_bytes(unsigned char *bytes, size_t len)
 }
 
 /*
- * Encodes bytes as a string of their own; NULL where memory is short.
+ * Exports a word such as "EC"; false where memory is short.
  */
-static char *
-encode_bytes(const unsigned char *bytes, size_t len)
+static bool
+export_word(const char *word, JwkText *out)
 {
-	char	   *text = OPENSSL_malloc(BASE64URL_ENCODED_LEN(len) + 1);
-
-	if (text != NULL)
-		text[base64url_encode(bytes, len, text)] = '\0';
-	return text;
+	out->data = OPENSSL_strdup(word);
+	out->len = out->data != NULL ? strlen(word) : 0;
+	return out->data != NULL;
 }
 
 /*
- * Encodes a number of the key in `width` bytes, or as few as it takes where
- * width is 0; NULL on failure.
+ * Exports bytes in base64url; false where memory is short.
  */
-static char *
-encode_number(const EVP_PKEY *pkey, const char *param, size_t width)
+static bool
+export_bytes(const unsigned char *bytes, size_t len, JwkText *out)
+{
+	char	   *text = OPENSSL_malloc(BASE64URL_ENCODED_LEN(len) + 1);
+
+	if (text == NULL)
+		return false;
+	out->data = text;
+	out->len = base64url_encode(bytes, len, text);
+	text[out->len] = '\0';
+	return true;
+}
+
+/*
+ * Exports a number of the key in `width` bytes, or as few as it takes where
+ * width is 0.
+ */
+static bool
+export_number(const EVP_PKEY *pkey, const char *param, size_t width, JwkText *out)
 {
 	unsigned char bytes[JWK_MAX_RSA_BITS / 8];
 	BIGNUM	   *number = get_number(pkey, param);
-	char	   *text = NULL;
+	bool		ok = false;
 
 	if (number != NULL)
 	{
@@ -1191,65 +1214,50 @@ encode_number(const EVP_PKEY *pkey, const char *param, size_t width)
 			width = (size_t) BN_num_bytes(number);
 		if (width <= sizeof(bytes) &&
 			BN_bn2binpad(number, bytes, (int) width) == (int) width)
-			text = encode_bytes(bytes, width);
+			ok = export_bytes(bytes, width, out);
 	}
 	BN_clear_free(number);
 	OPENSSL_cleanse(bytes, sizeof(bytes));
-	return text;
+	return ok;
 }
 
 static bool
-export_rsa(const EVP_PKEY *pkey, bool with_private, JwkExport *out)
+export_rsa(const EVP_PKEY *pkey, bool with_private, JwkText text[JWK_MEMBERS])
 {
-	char	  **members[RSA_NUMBERS] = {
-		&out->n, &out->e, &out->d, &out->p, &out->q, &out->dp, &out->dq, &out->qi
-	};
 	int			count = with_private ? RSA_NUMBERS : RSA_PUBLIC_NUMBERS;
+	bool		ok = export_word("RSA", &text[JWK_KTY]);
 
-	out->kty = "RSA";
-	for (int i = 0; i < count; i++)
-	{
-		*members[i] = encode_number(pkey, rsa_params[i], 0);
-		if (*members[i] == NULL)
-			return false;
-	}
-	return true;
+	for (int i = 0; i < count && ok; i++)
+		ok = export_number(pkey, rsa_params[i], 0, &text[JWK_N + i]);
+	return ok;
 }
 
 static bool
-export_ec(const EVP_PKEY *pkey, bool with_private, JwkExport *out)
+export_ec(const EVP_PKEY *pkey, bool with_private, JwkText text[JWK_MEMBERS])
 {
 	const EcCurve *curve = ec_curve_of(pkey);
 
-	if (curve == NULL)
-		return false;
-	out->kty = "EC";
-	out->crv = curve->crv;
-	out->x = encode_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, curve->bytes);
-	out->y = encode_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, curve->bytes);
-	if (with_private)
-		out->d = encode_number(pkey, OSSL_PKEY_PARAM_PRIV_KEY, curve->bytes);
-	return out->x != NULL && out->y != NULL && (out->d != NULL || !with_private);
+	return curve != NULL && export_word("EC", &text[JWK_KTY]) && export_word(curve->crv, &text[JWK_CRV]) &&
+		export_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, curve->bytes, &text[JWK_X]) &&
+		export_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, curve->bytes, &text[JWK_Y]) &&
+		(!with_private || export_number(pkey, OSSL_PKEY_PARAM_PRIV_KEY, curve->bytes, &text[JWK_D]));
 }
 
 static bool
-export_okp(const EVP_PKEY *pkey, bool with_private, JwkExport *out)
+export_okp(const EVP_PKEY *pkey, bool with_private, JwkText text[JWK_MEMBERS])
 {
 	const OkpCurve *curve = okp_curve_of(pkey);
 	unsigned char bytes[MAX_OKP];
 	size_t		len = sizeof(bytes);
+	bool		ok;
 
-	if (curve == NULL)
-		return false;
-	out->kty = "OKP";
-	out->crv = curve->crv;
-	if (EVP_PKEY_get_raw_public_key(pkey, bytes, &len) == 1)
-		out->x = encode_bytes(bytes, len);
+	ok = curve != NULL && export_word("OKP", &text[JWK_KTY]) && export_word(curve->crv, &text[JWK_CRV]) &&
+		EVP_PKEY_get_raw_public_key(pkey, bytes, &len) == 1 && export_bytes(bytes, len, &text[JWK_X]);
 	len = sizeof(bytes);
-	if (with_private && EVP_PKEY_get_raw_private_key(pkey, bytes, &len) == 1)
-		out->d = encode_bytes(bytes, len);
+	if (ok && with_private)
+		ok = EVP_PKEY_get_raw_private_key(pkey, bytes, &len) == 1 && export_bytes(bytes, len, &text[JWK_D]);
 	OPENSSL_cleanse(bytes, sizeof(bytes));
-	return out->x != NULL && (out->d != NULL || !with_private);
+	return ok;
 }
 
 /*
@@ -1266,12 +1274,13 @@ check_export(const JoseKey *key, bool with_private)
 }
 
 /*
- * A key as JWK members, freed with jwk_free_export; on failure there is
- * nothing to free.  JOSE_NOT_PRIVATE_KEY where the private half is wanted and
- * there is none, JOSE_BAD_KEY for a secret without with_private.
+ * A key as JWK members, each with a NUL behind it, freed with jwk_free_export;
+ * on failure there is nothing to free.  JOSE_NOT_PRIVATE_KEY where the private
+ * half is wanted and there is none, JOSE_BAD_KEY for a secret without
+ * with_private.
  */
 JoseStatus
-jwk_export(const JoseKey *key, bool with_private, JwkExport *out)
+jwk_export(const JoseKey *key, bool with_private, JwkMembers *out)
 {
 	JoseStatus	status = check_export(key, with_private);
 	bool		ok = false;
@@ -1282,18 +1291,17 @@ jwk_export(const JoseKey *key, bool with_private, JwkExport *out)
 	switch (key->kty)
 	{
 		case JOSE_KTY_OCT:
-			out->kty = "oct";
-			out->k = encode_bytes(key->secret, key->secret_len);
-			ok = out->k != NULL;
+			ok = export_word("oct", &out->text[JWK_KTY]) &&
+				export_bytes(key->secret, key->secret_len, &out->text[JWK_K]);
 			break;
 		case JOSE_KTY_RSA:
-			ok = export_rsa(key->pkey, with_private, out);
+			ok = export_rsa(key->pkey, with_private, out->text);
 			break;
 		case JOSE_KTY_EC:
-			ok = export_ec(key->pkey, with_private, out);
+			ok = export_ec(key->pkey, with_private, out->text);
 			break;
 		case JOSE_KTY_OKP:
-			ok = export_okp(key->pkey, with_private, out);
+			ok = export_okp(key->pkey, with_private, out->text);
 			break;
 	}
 	if (!ok)
@@ -1302,56 +1310,42 @@ jwk_export(const JoseKey *key, bool with_private, JwkExport *out)
 }
 
 /*
- * Frees the members, wiping the private ones, and leaves *out empty.
+ * Wipes and frees the members that jwk_export made, and leaves *out empty.
  */
 void
-jwk_free_export(JwkExport *out)
+jwk_free_export(JwkMembers *out)
 {
-	char	   *private_members[] = {
-		out->k, out->d, out->p, out->q, out->dp, out->dq, out->qi
-	};
-
-	for (size_t i = 0; i < LENGTH_OF(private_members); i++)
-	{
-		if (private_members[i] != NULL)
-			OPENSSL_clear_free(private_members[i], strlen(private_members[i]));
-	}
-	OPENSSL_free(out->n);
-	OPENSSL_free(out->e);
-	OPENSSL_free(out->x);
-	OPENSSL_free(out->y);
+	for (int i = 0; i < JWK_MEMBERS; i++)
+		OPENSSL_clear_free((char *) out->text[i].data, out->text[i].len);
 	memset(out, 0, sizeof(*out));
 }
 
 /*
- * Hashes one member of the thumbprint's JSON, whose strings need no escape.
- */
-static bool
-hash_member(EVP_MD_CTX *ctx, const char *before, const char *value)
-{
-	return EVP_DigestUpdate(ctx, before, strlen(before)) == 1 &&
-		EVP_DigestUpdate(ctx, value, strlen(value)) == 1;
-}
-
-/*
  * Hashes a JWK of its required members alone, in the order of their names and
- * without white space (RFC 7638 section 3.2, RFC 8037 section 2).
+ * without white space (RFC 7638 section 3.2, RFC 8037 section 2).  Its strings
+ * need no escape.
  */
 static bool
-hash_required_members(EVP_MD_CTX *ctx, const JwkExport *jwk)
+hash_required_members(EVP_MD_CTX *ctx, const JwkMembers *jwk)
 {
-	bool		ok;
+	static const JwkMember required[] = {JWK_CRV, JWK_E, JWK_K, JWK_KTY, JWK_N, JWK_X, JWK_Y};
+	const char *before = "{\"";
+	bool		ok = true;
 
-	if (jwk->k != NULL)
-		ok = hash_member(ctx, "{\"k\":\"", jwk->k) && hash_member(ctx, "\",\"kty\":\"", jwk->kty);
-	else if (jwk->n != NULL)
-		ok = hash_member(ctx, "{\"e\":\"", jwk->e) && hash_member(ctx, "\",\"kty\":\"", jwk->kty) &&
-			hash_member(ctx, "\",\"n\":\"", jwk->n);
-	else
-		ok = hash_member(ctx, "{\"crv\":\"", jwk->crv) && hash_member(ctx, "\",\"kty\":\"", jwk->kty) &&
-			hash_member(ctx, "\",\"x\":\"", jwk->x) &&
-			(jwk->y == NULL || hash_member(ctx, "\",\"y\":\"", jwk->y));
-	return ok && hash_member(ctx, "\"}", "");
+	for (size_t i = 0; i < LENGTH_OF(required) && ok; i++)
+	{
+		const JwkText *text = &jwk->text[required[i]];
+		const char *name = jwk_member_names[required[i]];
+
+		if (text->data == NULL)
+			continue;
+		ok = EVP_DigestUpdate(ctx, before, strlen(before)) == 1 &&
+			EVP_DigestUpdate(ctx, name, strlen(name)) == 1 &&
+			EVP_DigestUpdate(ctx, "\":\"", 3) == 1 &&
+			EVP_DigestUpdate(ctx, text->data, text->len) == 1;
+		before = "\",\"";
+	}
+	return ok && EVP_DigestUpdate(ctx, "\"}", 2) == 1;
 }
 
 /*
@@ -1362,7 +1356,7 @@ JoseStatus
 jwk_thumbprint(const JoseKey *key, unsigned char thumbprint[JWK_THUMBPRINT_LEN])
 {
 	EVP_MD_CTX *ctx;
-	JwkExport	jwk;
+	JwkMembers	jwk;
 	JoseStatus	status = jwk_export(key, key->kty == JOSE_KTY_OCT, &jwk);
 
 	if (status != JOSE_OK)

@@ -39,7 +39,28 @@ typedef struct JoseKey
 	JoseSetup	verifying;
 } JoseKey;
 
-/* A string member of a JWK, not NUL-terminated; data is NULL where absent. */
+/* The members of a JWK that make up its key; the numbers of RSA stand together. */
+typedef enum JwkMember
+{
+	JWK_KTY,
+	JWK_CRV,
+	JWK_K,
+	JWK_N,
+	JWK_E,
+	JWK_D,
+	JWK_P,
+	JWK_Q,
+	JWK_DP,
+	JWK_DQ,
+	JWK_QI,
+	JWK_X,
+	JWK_Y,
+	JWK_MEMBERS,
+} JwkMember;
+
+extern const char *const jwk_member_names[JWK_MEMBERS];
+
+/* A string member, of which nothing is said about its end; data is NULL where absent. */
 typedef struct JwkText
 {
 	const char *data;
@@ -48,38 +69,8 @@ typedef struct JwkText
 
 typedef struct JwkMembers
 {
-	JwkText		kty;
-	JwkText		crv;
-	JwkText		k;
-	JwkText		n,
-				e,
-				d,
-				p,
-				q,
-				dp,
-				dq,
-				qi;
-	JwkText		x,
-				y;
+	JwkText		text[JWK_MEMBERS];
 } JwkMembers;
-
-/* A JWK's key members as base64url text; NULL where the key has no such. */
-typedef struct JwkExport
-{
-	const char *kty;
-	const char *crv;
-	char	   *k;
-	char	   *n,
-			   *e,
-			   *d,
-			   *p,
-			   *q,
-			   *dp,
-			   *dq,
-			   *qi;
-	char	   *x,
-			   *y;
-} JwkExport;
 
 extern JoseStatus jwk_from_secret(const unsigned char *secret, size_t len, JoseKey **key);
 extern JoseStatus jwk_from_private_pem(const char *pem, size_t len, JoseKey **key);
@@ -103,7 +94,7 @@ extern JoseStatus jwk_to_pem(const JoseKey *key, bool with_private, unsigned cha
 
 extern JoseStatus jwk_thumbprint(const JoseKey *key, unsigned char thumbprint[JWK_THUMBPRINT_LEN]);
 
-extern JoseStatus jwk_export(const JoseKey *key, bool with_private, JwkExport *out);
-extern void jwk_free_export(JwkExport *out);
+extern JoseStatus jwk_export(const JoseKey *key, bool with_private, JwkMembers *out);
+extern void jwk_free_export(JwkMembers *out);
 
 #endif							/* JWT_AUTH_JWK_H */

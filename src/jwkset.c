@@ -11,90 +11,110 @@
 #include "jwkset.h"
 #include "jwt.h"
 
-/* More keys than any provider publishes. */
+/* More keys than any provider publishes; errors.c says how many. */
 #define JWKSET_MAX_KEYS		100
 
-static JwkText
-text_member(JsonbContainer *jwk, const char *name)
+/* Reads a string member, which may be absent; false where it is no string. */
+static bool
+text_member(JsonbContainer *jwk, const char *name, JwkText *text)
 {
 	JsonbValue *value = getKeyJsonValueFromContainer(jwk, name, strlen(name), NULL);
-	JwkText		text = {NULL, 0};
 
-	if (value != NULL && value->type == jbvString)
-	{
-		text.data = value->val.string.val;
-		text.len = value->val.string.len;
-	}
-	return text;
+	text->data = NULL;
+	text->len = 0;
+	if (value == NULL)
+		return true;
+	if (value->type != jbvString)
+		return false;
+	text->data = value->val.string.val;
+	text->len = value->val.string.len;
+	return true;
 }
 
 static bool
-text_equals(JwkText text, const char *value)
+text_equals(const JwkText *text, const char *value)
 {
-	return text.data != NULL && text.len == strlen(value) && memcmp(text.data, value, text.len) == 0;
+	return text->data != NULL && text->len == strlen(value) && memcmp(text->data, value, text->len) == 0;
 }
 
-/* RFC 7517 sections 4.2 and 4.3: what the key may be used for. */
-static void
+static bool
+has_string(JsonbContainer *array, const char *string)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, string);
+	value.val.string.len = strlen(string);
+	return findJsonbValueFromContainer(array, JB_FARRAY, &value) != NULL;
+}
+
+/*
+ * RFC 7517 sections 4.2 and 4.3: what the key may be used for, which is nothing
+ * where "key_ops" is no list; false where "use" is no string.
+ */
+static bool
 read_uses(JsonbContainer *container, Jwk *jwk)
 {
-	JsonbValue *use = getKeyJsonValueFromContainer(container, "use", 3, NULL);
 	JsonbValue *ops = getKeyJsonValueFromContainer(container, "key_ops", 7, NULL);
-	JsonbValue	op;
+	JwkText		use;
 
-	jwk->may_sign = jwk->may_verify =
-		use == NULL || text_equals(text_member(container, "use"), "sig");
+	if (!text_member(container, "use", &use))
+		return false;
+	jwk->may_sign = jwk->may_verify = use.data == NULL || text_equals(&use, "sig");
 	if (ops == NULL)
-		return;
+		return true;
 	if (ops->type != jbvBinary || !JsonContainerIsArray(ops->val.binary.data))
 	{
 		jwk->may_sign = jwk->may_verify = false;
-		return;
+		return true;
 	}
-	op.type = jbvString;
-	op.val.string.val = "sign";
-	op.val.string.len = 4;
-	jwk->may_sign &= findJsonbValueFromContainer(ops->val.binary.data, JB_FARRAY, &op) != NULL;
-	op.val.string.val = "verify";
-	op.val.string.len = 6;
-	jwk->may_verify &= findJsonbValueFromContainer(ops->val.binary.data, JB_FARRAY, &op) != NULL;
+	jwk->may_sign &= has_string(ops->val.binary.data, "sign");
+	jwk->may_verify &= has_string(ops->val.binary.data, "verify");
+	return true;
 }
 
-/* Reads one JWK; its key is freed with the current memory context. */
-static JoseStatus
-read_jwk(JsonbContainer *container, Jwk *jwk)
+/* The members that make up the key. */
+static bool
+read_members(JsonbContainer *container, JwkMembers *members)
 {
-	JsonbValue *alg = getKeyJsonValueFromContainer(container, "alg", 3, NULL);
-	JwkText		kid = text_member(container, "kid");
+	for (int i = 0; i < JWK_MEMBERS; i++)
+		if (!text_member(container, jwk_member_names[i], &members->text[i]))
+			return false;
+	return true;
+}
+
+/* RFC 7518 section 6.3.2.7: an RSA key of more than two primes. */
+static bool
+has_other_primes(JsonbContainer *container, const JwkMembers *members)
+{
+	return text_equals(&members->text[JWK_KTY], "RSA") &&
+		getKeyJsonValueFromContainer(container, "oth", 3, NULL) != NULL;
+}
+
+/*
+ * Reads one JWK, unless it has another kid than the one given; its key is freed
+ * with the current memory context.
+ */
+static JoseStatus
+read_jwk(JsonbContainer *container, const char *kid, Jwk *jwk)
+{
+	JwkText		own_kid;
+	JwkText		alg;
 	JwkMembers	members;
 	JoseStatus	status;
 
-	memset(jwk, 0, sizeof(*jwk));
-	if (kid.data != NULL)
-		jwk->kid = pnstrdup(kid.data, kid.len);
-	read_uses(container, jwk);
-	if (alg != NULL)
-	{
-		if (alg->type != jbvString)
-			return JOSE_BAD_KEY;
-		jwk->alg = alg_find(alg->val.string.val, alg->val.string.len);
-		if (jwk->alg == NULL)
-			return JOSE_UNSUPPORTED_KEY;
-	}
+	if (!text_member(container, "kid", &own_kid) || !text_member(container, "alg", &alg) ||
+		!read_uses(container, jwk) || !read_members(container, &members))
+		return JOSE_BAD_KEY;
+	if (own_kid.data != NULL)
+		jwk->kid = pnstrdup(own_kid.data, own_kid.len);
+	if (!jwkset_answers_to(jwk, kid))
+		return JOSE_UNKNOWN_KID;
+	if (alg.data != NULL && (jwk->alg = alg_find(alg.data, alg.len)) == NULL)
+		return JOSE_UNSUPPORTED_KEY;
+	if (has_other_primes(container, &members))
+		return JOSE_UNSUPPORTED_KEY;
 
-	members.kty = text_member(container, "kty");
-	members.crv = text_member(container, "crv");
-	members.k = text_member(container, "k");
-	members.n = text_member(container, "n");
-	members.e = text_member(container, "e");
-	members.d = text_member(container, "d");
-	members.p = text_member(container, "p");
-	members.q = text_member(container, "q");
-	members.dp = text_member(container, "dp");
-	members.dq = text_member(container, "dq");
-	members.qi = text_member(container, "qi");
-	members.x = text_member(container, "x");
-	members.y = text_member(container, "y");
 	status = jwk_import(&members, &jwk->key);
 	if (status != JOSE_OK)
 		return status;
@@ -124,31 +144,41 @@ static JoseStatus
 choose_key(JsonbContainer *keys, const char *kid, JsonbContainer **chosen)
 {
 	uint32		nkeys = JsonContainerSize(keys);
-	int			secrets = 0;
+	uint32		secrets = 0;
 	JwkText		kids[JWKSET_MAX_KEYS];
 
 	*chosen = NULL;
-	if (nkeys == 0 || nkeys > JWKSET_MAX_KEYS)
+	if (nkeys == 0)
 		return JOSE_BAD_KEY;
+	if (nkeys > JWKSET_MAX_KEYS)
+		return JOSE_TOO_MANY_KEYS;
 	for (uint32 i = 0; i < nkeys; i++)
 	{
 		JsonbContainer *key = nth_key(keys, i);
+		JwkText		kty;
 
-		if (key == NULL || text_member(key, "kty").data == NULL)
+		if (key == NULL || !text_member(key, "kty", &kty) || kty.data == NULL ||
+			!text_member(key, "kid", &kids[i]))
 			return JOSE_BAD_KEY;
-		if (text_equals(text_member(key, "kty"), "oct"))
+		if (text_equals(&kty, "oct"))
 			secrets++;
-		kids[i] = text_member(key, "kid");
 		for (uint32 j = 0; j < i && kids[i].data != NULL; j++)
 			if (kids[j].data != NULL && kids[j].len == kids[i].len &&
 				memcmp(kids[j].data, kids[i].data, kids[i].len) == 0)
-				return JOSE_BAD_KEY;
-		if (kid != NULL ? text_equals(kids[i], kid) : nkeys == 1)
+				return JOSE_DUPLICATE_KID;
+		if (kid != NULL ? text_equals(&kids[i], kid) : nkeys == 1)
 			*chosen = key;
 	}
-	if (secrets > 0 && secrets < (int) nkeys)
-		return JOSE_BAD_KEY;
+	if (secrets > 0 && secrets < nkeys)
+		return JOSE_MIXED_KEYS;
 	return *chosen == NULL ? JOSE_UNKNOWN_KID : JOSE_OK;
+}
+
+/* Whether a kid that a token names, or NULL, may mean this key. */
+bool
+jwkset_answers_to(const Jwk *jwk, const char *kid)
+{
+	return kid == NULL || jwk->kid == NULL || strcmp(kid, jwk->kid) == 0;
 }
 
 /*
@@ -171,20 +201,16 @@ jwkset_read(Jsonb *document, const char *kid, Jwk *jwk)
 		return JOSE_BAD_KEY;
 	keys = claims_member(document, "keys");
 	if (keys == NULL)
-	{
-		status = read_jwk(&document->root, jwk);
-		if (status == JOSE_OK && kid != NULL && jwk->kid != NULL && strcmp(kid, jwk->kid) != 0)
-			return JOSE_UNKNOWN_KID;
-		return status;
-	}
+		return read_jwk(&document->root, kid, jwk);
 
+	jwk->in_set = true;
 	if (keys->type != jbvBinary || !JsonContainerIsArray(keys->val.binary.data))
 		return JOSE_BAD_KEY;
 	status = choose_key(keys->val.binary.data, kid, &chosen);
 	if (status != JOSE_OK)
 		return status;
 	/* a set may well hold keys for other uses (RFC 7517 section 5) */
-	return read_jwk(chosen, jwk) == JOSE_OK ? JOSE_OK : JOSE_KEY_MISMATCH;
+	return read_jwk(chosen, kid, jwk) == JOSE_OK ? JOSE_OK : JOSE_KEY_MISMATCH;
 }
 
 /*
@@ -202,39 +228,42 @@ jwkset_default_alg(const Jwk *jwk)
 	return alg;
 }
 
-/*
- * The JWK of a key: kty, kid and alg unless NULL, use, and the key's own
- * members; or NULL where it has no public half and with_private is false.
- */
-Jsonb *
-jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_private)
+static Jsonb *
+write_jwk(const JwkMembers *members, const JoseAlg *alg, const char *kid)
 {
 	JsonbInState state = {0};
-	JwkExport	members;
-	Jsonb	   *result;
 
-	if (jwk_export(key, with_private, &members) != JOSE_OK)
-		return NULL;
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	claims_push_string(&state, "kty", members.kty);
 	claims_push_string(&state, "kid", kid);
 	if (alg != NULL)
 		claims_push_string(&state, "alg", alg->name);
 	claims_push_string(&state, "use", "sig");
-	claims_push_string(&state, "crv", members.crv);
-	claims_push_string(&state, "k", members.k);
-	claims_push_string(&state, "n", members.n);
-	claims_push_string(&state, "e", members.e);
-	claims_push_string(&state, "d", members.d);
-	claims_push_string(&state, "p", members.p);
-	claims_push_string(&state, "q", members.q);
-	claims_push_string(&state, "dp", members.dp);
-	claims_push_string(&state, "dq", members.dq);
-	claims_push_string(&state, "qi", members.qi);
-	claims_push_string(&state, "x", members.x);
-	claims_push_string(&state, "y", members.y);
+	for (int i = 0; i < JWK_MEMBERS; i++)
+		claims_push_string(&state, jwk_member_names[i], members->text[i].data);
 	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	result = JsonbValueToJsonb(state.result);
-	jwk_free_export(&members);
+	return JsonbValueToJsonb(state.result);
+}
+
+/*
+ * The JWK of a key: kid and alg unless NULL, use, and the key's own members; or
+ * NULL where it has no public half and with_private is false.
+ */
+Jsonb *
+jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_private)
+{
+	JwkMembers	members;
+	Jsonb	   *volatile result = NULL;
+
+	if (jwk_export(key, with_private, &members) != JOSE_OK)
+		return NULL;
+	PG_TRY();
+	{
+		result = write_jwk(&members, alg, kid);
+	}
+	PG_FINALLY();
+	{
+		jwk_free_export(&members);
+	}
+	PG_END_TRY();
 	return result;
 }

@@ -19,9 +19,11 @@ typedef struct Jwk
 	char	   *kid;			/* "kid", or NULL */
 	bool		may_sign;		/* as far as "use" and "key_ops" say */
 	bool		may_verify;
+	bool		in_set;			/* one key of a JWK Set, which others may well be beside */
 } Jwk;
 
 extern JoseStatus jwkset_read(Jsonb *document, const char *kid, Jwk *jwk);
+extern bool jwkset_answers_to(const Jwk *jwk, const char *kid);
 extern Jsonb *jwkset_write(JoseKey *key, const JoseAlg *alg, const char *kid, bool with_private);
 extern const JoseAlg *jwkset_default_alg(const Jwk *jwk);
 

@@ -214,40 +214,42 @@ static const char rsa_2049_pem[] =
 	"Neo7WI+N1wksB7u/sfIkJ2U=\n"
 	"-----END PRIVATE KEY-----\n";
 
-static const JwkMembers a1_jwk = {.kty = TEXT("oct"), .k = TEXT(A1_K)};
+#define MEMBER(name, value) .text[JWK_##name] = TEXT(value)
+
+static const JwkMembers a1_jwk = {MEMBER(KTY, "oct"), MEMBER(K, A1_K)};
 static const JwkMembers a2_jwk = {
-	.kty = TEXT("RSA"), .n = TEXT(A2_N), .e = TEXT(A2_E), .d = TEXT(A2_D), .p = TEXT(A2_P),
-	.q = TEXT(A2_Q), .dp = TEXT(A2_DP), .dq = TEXT(A2_DQ), .qi = TEXT(A2_QI)
+	MEMBER(KTY, "RSA"), MEMBER(N, A2_N), MEMBER(E, A2_E), MEMBER(D, A2_D), MEMBER(P, A2_P),
+	MEMBER(Q, A2_Q), MEMBER(DP, A2_DP), MEMBER(DQ, A2_DQ), MEMBER(QI, A2_QI)
 };
-static const JwkMembers a2_public_jwk = {.kty = TEXT("RSA"), .n = TEXT(A2_N), .e = TEXT(A2_E)};
+static const JwkMembers a2_public_jwk = {MEMBER(KTY, "RSA"), MEMBER(N, A2_N), MEMBER(E, A2_E)};
 static const JwkMembers a3_jwk = {
-	.kty = TEXT("EC"), .crv = TEXT("P-256"), .x = TEXT(A3_X), .y = TEXT(A3_Y), .d = TEXT(A3_D)
+	MEMBER(KTY, "EC"), MEMBER(CRV, "P-256"), MEMBER(X, A3_X), MEMBER(Y, A3_Y), MEMBER(D, A3_D)
 };
 static const JwkMembers a3_public_jwk = {
-	.kty = TEXT("EC"), .crv = TEXT("P-256"), .x = TEXT(A3_X), .y = TEXT(A3_Y)
+	MEMBER(KTY, "EC"), MEMBER(CRV, "P-256"), MEMBER(X, A3_X), MEMBER(Y, A3_Y)
 };
 static const JwkMembers a4_jwk = {
-	.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .x = TEXT(A4_X), .d = TEXT(A4_D)
+	MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed25519"), MEMBER(X, A4_X), MEMBER(D, A4_D)
 };
 static const JwkMembers a4_public_jwk = {
-	.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .x = TEXT(A4_X)
+	MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed25519"), MEMBER(X, A4_X)
 };
 
 static const JwkMembers es512_jwk = {
-	.kty = TEXT("EC"), .crv = TEXT("P-521"), .x = TEXT(ES512_X), .y = TEXT(ES512_Y), .d = TEXT(ES512_D)
+	MEMBER(KTY, "EC"), MEMBER(CRV, "P-521"), MEMBER(X, ES512_X), MEMBER(Y, ES512_Y), MEMBER(D, ES512_D)
 };
 static const JwkMembers es384_public_jwk = {
-	.kty = TEXT("EC"), .crv = TEXT("P-384"), .x = TEXT(ES384_X), .y = TEXT(ES384_Y)
+	MEMBER(KTY, "EC"), MEMBER(CRV, "P-384"), MEMBER(X, ES384_X), MEMBER(Y, ES384_Y)
 };
 static const JwkMembers es256k_jwk = {
-	.kty = TEXT("EC"), .crv = TEXT("secp256k1"), .x = TEXT(ES256K_X), .y = TEXT(ES256K_Y), .d = TEXT(ES256K_D)
+	MEMBER(KTY, "EC"), MEMBER(CRV, "secp256k1"), MEMBER(X, ES256K_X), MEMBER(Y, ES256K_Y), MEMBER(D, ES256K_D)
 };
 static const JwkMembers ed448_jwk = {
-	.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X), .d = TEXT(ED448_D)
+	MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed448"), MEMBER(X, ED448_X), MEMBER(D, ED448_D)
 };
-static const JwkMembers ed448_public_jwk = {.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X)};
+static const JwkMembers ed448_public_jwk = {MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed448"), MEMBER(X, ED448_X)};
 static const JwkMembers ed448_1_jwk = {
-	.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .x = TEXT(ED448_X1), .d = TEXT(ED448_D1)
+	MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed448"), MEMBER(X, ED448_X1), MEMBER(D, ED448_D1)
 };
 
 /*
@@ -1205,13 +1207,13 @@ check_import(const char *what, JwkMembers members, JoseStatus want)
 	do { \
 		JwkMembers	members_ = (base); \
 		static const JwkText text_ = TEXT(literal); \
-		members_.member = text_; \
+		members_.text[JWK_##member] = text_; \
 		check_import(#base " with " #member " = " literal, members_, want); \
 	} while (0)
 #define WITHOUT(base, member) \
 	do { \
 		JwkMembers	members_ = (base); \
-		members_.member.data = NULL; \
+		members_.text[JWK_##member].data = NULL; \
 		check_import(#base " without " #member, members_, want); \
 	} while (0)
 
@@ -1220,53 +1222,53 @@ test_jwk_shape(void)
 {
 	JoseStatus	want = JOSE_BAD_KEY;
 
-	WITHOUT(a1_jwk, kty);
-	WITHOUT(a1_jwk, k);
-	WITH(a1_jwk, k, "");
-	WITH(a1_jwk, k, "A");
-	WITH(a1_jwk, k, "AA==");
-	WITH(a1_jwk, k, "A+");
-	WITH(a1_jwk, kty, "RSA");
-	WITH(a1_jwk, kty, "EC");
-	WITH(a2_public_jwk, kty, "oct");
-	WITHOUT(a3_jwk, crv);
-	WITHOUT(a3_jwk, x);
-	WITHOUT(a3_jwk, y);
-	WITHOUT(a4_jwk, crv);
-	WITHOUT(a4_jwk, x);
+	WITHOUT(a1_jwk, KTY);
+	WITHOUT(a1_jwk, K);
+	WITH(a1_jwk, K, "");
+	WITH(a1_jwk, K, "A");
+	WITH(a1_jwk, K, "AA==");
+	WITH(a1_jwk, K, "A+");
+	WITH(a1_jwk, KTY, "RSA");
+	WITH(a1_jwk, KTY, "EC");
+	WITH(a2_public_jwk, KTY, "oct");
+	WITHOUT(a3_jwk, CRV);
+	WITHOUT(a3_jwk, X);
+	WITHOUT(a3_jwk, Y);
+	WITHOUT(a4_jwk, CRV);
+	WITHOUT(a4_jwk, X);
 
 	/* a curve that the key is not of */
-	WITH(a3_jwk, crv, "P-384");
-	WITH(a3_jwk, crv, "P-521");
-	WITH(a3_jwk, crv, "secp256k1");
-	WITH(a3_public_jwk, crv, "secp256k1");
-	WITH(es256k_jwk, crv, "P-256");
-	WITH(es512_jwk, crv, "P-384");
-	WITH(es384_public_jwk, crv, "P-256");
-	WITH(a4_jwk, crv, "Ed448");
-	WITH(ed448_jwk, crv, "Ed25519");
+	WITH(a3_jwk, CRV, "P-384");
+	WITH(a3_jwk, CRV, "P-521");
+	WITH(a3_jwk, CRV, "secp256k1");
+	WITH(a3_public_jwk, CRV, "secp256k1");
+	WITH(es256k_jwk, CRV, "P-256");
+	WITH(es512_jwk, CRV, "P-384");
+	WITH(es384_public_jwk, CRV, "P-256");
+	WITH(a4_jwk, CRV, "Ed448");
+	WITH(ed448_jwk, CRV, "Ed25519");
 
 	want = JOSE_UNSUPPORTED_KEY;
-	WITH(a1_jwk, kty, "OCT");
-	WITH(a1_jwk, kty, "oct ");
-	WITH(a1_jwk, kty, "");
-	WITH(a2_jwk, kty, "rsa");
-	WITH(a2_jwk, kty, "RSA\0");
-	WITH(a3_jwk, crv, "p-384");
-	WITH(a3_jwk, crv, "P-2566");
-	WITH(es512_jwk, crv, "P-512");
-	WITH(es256k_jwk, crv, "P-256K");
-	WITH(es256k_jwk, crv, "secp256K1");
-	WITH(a3_jwk, crv, "p-256");
-	WITH(a3_jwk, crv, "P-256\0");
-	WITH(a3_jwk, crv, "secp256r1");
-	WITH(a3_jwk, crv, "prime256v1");
-	WITH(a3_jwk, crv, "Ed25519");
-	WITH(a4_jwk, crv, "X25519");
-	WITH(ed448_jwk, crv, "X448");
-	WITH(ed448_jwk, crv, "ED448");
-	WITH(ed448_jwk, crv, "Ed448\0");
-	WITH(a4_jwk, crv, "P-256");
+	WITH(a1_jwk, KTY, "OCT");
+	WITH(a1_jwk, KTY, "oct ");
+	WITH(a1_jwk, KTY, "");
+	WITH(a2_jwk, KTY, "rsa");
+	WITH(a2_jwk, KTY, "RSA\0");
+	WITH(a3_jwk, CRV, "p-384");
+	WITH(a3_jwk, CRV, "P-2566");
+	WITH(es512_jwk, CRV, "P-512");
+	WITH(es256k_jwk, CRV, "P-256K");
+	WITH(es256k_jwk, CRV, "secp256K1");
+	WITH(a3_jwk, CRV, "p-256");
+	WITH(a3_jwk, CRV, "P-256\0");
+	WITH(a3_jwk, CRV, "secp256r1");
+	WITH(a3_jwk, CRV, "prime256v1");
+	WITH(a3_jwk, CRV, "Ed25519");
+	WITH(a4_jwk, CRV, "X25519");
+	WITH(ed448_jwk, CRV, "X448");
+	WITH(ed448_jwk, CRV, "ED448");
+	WITH(ed448_jwk, CRV, "Ed448\0");
+	WITH(a4_jwk, CRV, "P-256");
 }
 
 static void
@@ -1274,47 +1276,47 @@ test_jwk_rsa(void)
 {
 	JoseStatus	want = JOSE_BAD_KEY;
 
-	WITHOUT(a2_jwk, n);
-	WITHOUT(a2_jwk, e);
-	WITHOUT(a2_jwk, d);
-	WITHOUT(a2_jwk, p);
-	WITHOUT(a2_jwk, q);
-	WITHOUT(a2_jwk, dp);
-	WITHOUT(a2_jwk, dq);
-	WITHOUT(a2_jwk, qi);
-	WITH(a2_jwk, d, A2_DP);
-	WITH(a2_jwk, d, A2_N);
-	WITH(a2_jwk, p, A2_Q);
-	WITH(a2_jwk, q, A2_P);
-	WITH(a2_jwk, p, "AQ");
-	WITH(a2_jwk, p, "Ag");
-	WITH(a2_jwk, dp, A2_DQ);
-	WITH(a2_jwk, dq, "AQ");
-	WITH(a2_jwk, qi, A2_DP);
-	WITH(a2_jwk, qi, A2_N);
-	WITH(a2_jwk, qi, "");
-	WITH(a2_jwk, e, "Aw");
-	WITH(a2_public_jwk, e, "AAEAAQ");	/* a leading zero octet */
-	WITH(a2_public_jwk, e, "AA");
-	WITH(a2_public_jwk, e, "");
-	WITH(a2_public_jwk, e, "AQAB=");
-	WITH(a2_public_jwk, n, "AKH4Fgri48m0Zc6N");
-	WITH(a2_public_jwk, n, A2_N "AA");	/* even, and 2064 bits */
-	WITH(a2_public_jwk, n, "A");
+	WITHOUT(a2_jwk, N);
+	WITHOUT(a2_jwk, E);
+	WITHOUT(a2_jwk, D);
+	WITHOUT(a2_jwk, P);
+	WITHOUT(a2_jwk, Q);
+	WITHOUT(a2_jwk, DP);
+	WITHOUT(a2_jwk, DQ);
+	WITHOUT(a2_jwk, QI);
+	WITH(a2_jwk, D, A2_DP);
+	WITH(a2_jwk, D, A2_N);
+	WITH(a2_jwk, P, A2_Q);
+	WITH(a2_jwk, Q, A2_P);
+	WITH(a2_jwk, P, "AQ");
+	WITH(a2_jwk, P, "Ag");
+	WITH(a2_jwk, DP, A2_DQ);
+	WITH(a2_jwk, DQ, "AQ");
+	WITH(a2_jwk, QI, A2_DP);
+	WITH(a2_jwk, QI, A2_N);
+	WITH(a2_jwk, QI, "");
+	WITH(a2_jwk, E, "Aw");
+	WITH(a2_public_jwk, E, "AAEAAQ");	/* a leading zero octet */
+	WITH(a2_public_jwk, E, "AA");
+	WITH(a2_public_jwk, E, "");
+	WITH(a2_public_jwk, E, "AQAB=");
+	WITH(a2_public_jwk, N, "AKH4Fgri48m0Zc6N");
+	WITH(a2_public_jwk, N, A2_N "AA");	/* even, and 2064 bits */
+	WITH(a2_public_jwk, N, "A");
 
 	want = JOSE_WEAK_KEY;
-	WITH(a2_public_jwk, e, "AQ");
-	WITH(a2_public_jwk, e, "Ag");
-	WITH(a2_public_jwk, e, "AQAA");
-	WITH(a2_public_jwk, e, "AQAAAAAAAAAB");	/* 65 bits */
-	WITH(a2_jwk, e, "AQ");
-	WITH(a2_public_jwk, n, "Aw");
-	WITH(a2_public_jwk, n, A2_P);
-	WITH(a2_jwk, n, A2_P);
+	WITH(a2_public_jwk, E, "AQ");
+	WITH(a2_public_jwk, E, "Ag");
+	WITH(a2_public_jwk, E, "AQAA");
+	WITH(a2_public_jwk, E, "AQAAAAAAAAAB");	/* 65 bits */
+	WITH(a2_jwk, E, "AQ");
+	WITH(a2_public_jwk, N, "Aw");
+	WITH(a2_public_jwk, N, A2_P);
+	WITH(a2_jwk, N, A2_P);
 
 	want = JOSE_OK;
-	WITH(a2_public_jwk, e, "Aw");
-	WITH(a2_public_jwk, crv, "P-256");
+	WITH(a2_public_jwk, E, "Aw");
+	WITH(a2_public_jwk, CRV, "P-256");
 }
 
 /* n of 2047, 2048, 16384 and 16385 bits, all ones */
@@ -1339,8 +1341,8 @@ test_jwk_rsa_sizes(void)
 
 		memset(bytes, 0xFF, len);
 		bytes[0] = (unsigned char) (0xFF >> (len * 8 - (size_t) cases[i].bits));
-		members.n.data = text;
-		members.n.len = base64url_encode(bytes, len, text);
+		members.text[JWK_N].data = text;
+		members.text[JWK_N].len = base64url_encode(bytes, len, text);
 		check_import("RSA size", members, cases[i].status);
 	}
 }
@@ -1355,8 +1357,8 @@ test_jwk_rsa_composite(void)
 	BIGNUM	   *b = BN_new();
 	char		text[8][BASE64URL_ENCODED_LEN(256)];
 	unsigned char bytes[256];
-	JwkMembers	m = {.kty = TEXT("RSA")};
-	JwkText    *members[8] = {&m.n, &m.e, &m.d, &m.p, &m.q, &m.dp, &m.dq, &m.qi};
+	JwkMembers	m = {MEMBER(KTY, "RSA")};
+	JwkText    *members = &m.text[JWK_N];
 
 	for (int i = 0; i < 8; i++)
 		v[i] = BN_new();
@@ -1383,8 +1385,8 @@ test_jwk_rsa_composite(void)
 	{
 		size_t		len = (size_t) BN_bn2bin(v[i], bytes);
 
-		members[i]->data = text[i];
-		members[i]->len = base64url_encode(bytes, len, text[i]);
+		members[i].data = text[i];
+		members[i].len = base64url_encode(bytes, len, text[i]);
 		BN_free(v[i]);
 	}
 	BN_free(a);
@@ -1414,8 +1416,8 @@ test_jwk_rsa_unreduced(void)
 	EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_RSA_COEFFICIENT1, &qi);
 
 	BN_add(qi, qi, p);
-	members.qi.data = text;
-	members.qi.len = base64url_encode(bytes, (size_t) BN_bn2bin(qi, bytes), text);
+	members.text[JWK_QI].data = text;
+	members.text[JWK_QI].len = base64url_encode(bytes, (size_t) BN_bn2bin(qi, bytes), text);
 	check_import("qi + p", members, JOSE_BAD_KEY);
 
 	BN_sub_word(p, 1);
@@ -1424,8 +1426,8 @@ test_jwk_rsa_unreduced(void)
 	BN_lshift1(p, p);
 	BN_add(d, d, p);
 	members = a2_jwk;
-	members.d.data = text;
-	members.d.len = base64url_encode(bytes, (size_t) BN_bn2bin(d, bytes), text);
+	members.text[JWK_D].data = text;
+	members.text[JWK_D].len = base64url_encode(bytes, (size_t) BN_bn2bin(d, bytes), text);
 	check_import("d beyond n", members, JOSE_BAD_KEY);
 
 	BN_free(p);
@@ -1445,23 +1447,23 @@ test_jwk_ec(void)
 	JoseStatus	want = JOSE_BAD_KEY;
 	static const JwkText zeros = TEXT(ZEROS_32);
 
-	zero.x = zero.y = zeros;
+	zero.text[JWK_X] = zero.text[JWK_Y] = zeros;
 	check_import("(0,0)", zero, JOSE_BAD_KEY);
-	WITH(a3_public_jwk, x, A3_Y);
-	WITH(a3_public_jwk, y, A3_X);
-	WITH(a3_public_jwk, x, ZEROS_32);
-	WITH(a3_public_jwk, x, "");
-	WITH(a3_public_jwk, x, "AA" A3_X);
-	WITH(a3_public_jwk, x, A3_X "A");
-	WITH(a3_public_jwk, x, A3_X "=");
-	WITH(a3_public_jwk, x, "_____wAAAAEAAAAAAAAAAAAAAAD_______________8");	/* p */
-	WITH(a3_public_jwk, x, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEV");	/* trailing bits */
-	WITH(a3_jwk, d, ZEROS_32);
-	WITH(a3_jwk, d, A3_X);
-	WITH(a3_jwk, d, "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE");	/* n */
-	WITH(a3_jwk, d, "");
-	WITH(a3_jwk, d, "AQ");
-	WITH(a3_jwk, d, "AA" A3_D);
+	WITH(a3_public_jwk, X, A3_Y);
+	WITH(a3_public_jwk, Y, A3_X);
+	WITH(a3_public_jwk, X, ZEROS_32);
+	WITH(a3_public_jwk, X, "");
+	WITH(a3_public_jwk, X, "AA" A3_X);
+	WITH(a3_public_jwk, X, A3_X "A");
+	WITH(a3_public_jwk, X, A3_X "=");
+	WITH(a3_public_jwk, X, "_____wAAAAEAAAAAAAAAAAAAAAD_______________8");	/* p */
+	WITH(a3_public_jwk, X, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEV");	/* trailing bits */
+	WITH(a3_jwk, D, ZEROS_32);
+	WITH(a3_jwk, D, A3_X);
+	WITH(a3_jwk, D, "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE");	/* n */
+	WITH(a3_jwk, D, "");
+	WITH(a3_jwk, D, "AQ");
+	WITH(a3_jwk, D, "AA" A3_D);
 }
 
 static void
@@ -1469,21 +1471,21 @@ test_jwk_okp(void)
 {
 	JoseStatus	want = JOSE_BAD_KEY;
 
-	WITH(a4_public_jwk, x, "");
-	WITH(a4_public_jwk, x, "AA" A4_X);
-	WITH(a4_public_jwk, x, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUQ");
-	WITH(a4_jwk, d, "");
-	WITH(a4_jwk, d, A4_X);
-	WITH(a4_jwk, d, ZEROS_32);
-	WITH(a4_jwk, x, A4_D);
+	WITH(a4_public_jwk, X, "");
+	WITH(a4_public_jwk, X, "AA" A4_X);
+	WITH(a4_public_jwk, X, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUQ");
+	WITH(a4_jwk, D, "");
+	WITH(a4_jwk, D, A4_X);
+	WITH(a4_jwk, D, ZEROS_32);
+	WITH(a4_jwk, X, A4_D);
 	/* of low order: 0, 1, the same with the sign bit, -1, p, order 8 */
-	WITH(a4_public_jwk, x, ZEROS_32);
-	WITH(a4_public_jwk, x, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-	WITH(a4_public_jwk, x, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA");
-	WITH(a4_public_jwk, x, "7P________________________________________38");
-	WITH(a4_public_jwk, x, "7f________________________________________38");
-	WITH(a4_public_jwk, x, "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU");
-	WITH(a4_public_jwk, x, "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o");
+	WITH(a4_public_jwk, X, ZEROS_32);
+	WITH(a4_public_jwk, X, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+	WITH(a4_public_jwk, X, "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA");
+	WITH(a4_public_jwk, X, "7P________________________________________38");
+	WITH(a4_public_jwk, X, "7f________________________________________38");
+	WITH(a4_public_jwk, X, "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU");
+	WITH(a4_public_jwk, X, "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o");
 }
 
 /* What has to be refused of Ed448: y of low order, reduced or not, with either sign. */
@@ -1516,8 +1518,8 @@ test_ed448_low_order(void)
 			BN_add_word(y, (BN_ULONG) offset[i / 2]);
 		BN_bn2lebinpad(y, bytes, sizeof(bytes));
 		bytes[56] |= (unsigned char) (i % 2 << 7);
-		members.x.data = text;
-		members.x.len = base64url_encode(bytes, sizeof(bytes), text);
+		members.text[JWK_X].data = text;
+		members.text[JWK_X].len = base64url_encode(bytes, sizeof(bytes), text);
 		check_import("low order", members, i < 10 ? JOSE_BAD_KEY : JOSE_OK);
 		if (i < 10)
 		{
@@ -1553,13 +1555,35 @@ test_ed448_high_bits(void)
 		JoseKey    *key;
 
 		bytes[56] = (unsigned char) (1 << bit);
-		members.x.data = text;
-		members.x.len = base64url_encode(bytes, sizeof(bytes), text);
+		members.text[JWK_X].data = text;
+		members.text[JWK_X].len = base64url_encode(bytes, sizeof(bytes), text);
 		check(jwk_import(&members, &key) != JOSE_OK ||
 			  jws_verify(alg_named("Ed448"), key, "text", 4, sig, sizeof(sig)) == JOSE_BAD_SIGNATURE,
 			  "bit %d of the last byte", bit);
 		jwk_free(key);
 	}
+}
+
+/* A key gives these members, each with a NUL behind it, and no other. */
+static void
+check_exported(const JoseKey *key, bool with_private, const JwkMembers *want)
+{
+	JwkMembers	out;
+
+	check_status("export", jwk_export(key, with_private, &out), JOSE_OK);
+	for (int i = 0; i < JWK_MEMBERS; i++)
+	{
+		const JwkText *text = &out.text[i];
+
+		check((text->data != NULL) == (want->text[i].data != NULL) && text->len == want->text[i].len &&
+			  (text->data == NULL ||
+			   (memcmp(text->data, want->text[i].data, text->len) == 0 && text->data[text->len] == '\0')),
+			  "exported member %s", jwk_member_names[i]);
+	}
+	jwk_free_export(&out);
+	for (int i = 0; i < JWK_MEMBERS; i++)
+		check(out.text[i].data == NULL && out.text[i].len == 0, "export left empty");
+	jwk_free_export(&out);
 }
 
 /* A member with a zero in front, with one behind, without its first byte, without its last. */
@@ -1595,59 +1619,55 @@ static void
 test_jwk_lengths(void)
 {
 	static const JwkMembers keys[] = {
-		{.kty = TEXT("EC"), .crv = TEXT("P-256"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAXs"),
-		.x = TEXT("AFVDiUrz0A7X10Cr29dclrBod7eH219w7qeLkKjXwAo"),
-		.y = TEXT("u0yFo9jqKe-q-iRAaRLdhNWxTcMr9lbvbGvVil2UP5I")},
-		{.kty = TEXT("EC"), .crv = TEXT("P-256"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACs"),
-		.x = TEXT("mGriUG8f8QTQQjCGHY9LSY9LxMbQCbMPdUTcEpuC0o0"),
-		.y = TEXT("ADzMwKZGDgrjKKTZfTx7YdhvxiicGJ8lJREMRBuwfpc")},
-		{.kty = TEXT("EC"), .crv = TEXT("P-384"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADF"),
-		.x = TEXT("AE0QSybuVnH3LBDJhoQdPmXSheJRYWG3uqNBsSYxueMrbw1YlthDHFHV2To3y8kO"),
-		.y = TEXT("8RoeP4t7kFOO5CzADuk0puLuJVQWB9j7ZceosR4viGhTiG7vOGXskzIAufJVmfKf")},
-		{.kty = TEXT("EC"), .crv = TEXT("P-384"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACw"),
-		.x = TEXT("0DqnSPX0jrPgxUtoPyXS4tfX4yASgqlbV6Wf-4-Uz0xDsRB8qUS5IRw1ERLeFu0Y"),
-		.y = TEXT("AAoIxgLcXgAx2tCIwZMF9rJSorw_JF96W4C0hMe5n2mBwyN0xxSnaDJV9TMfZrsG")},
-		{.kty = TEXT("EC"), .crv = TEXT("P-521"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC"),
-		.x = TEXT("AEM8IZAkJ35-aC_LKIFIwoJ0dAMnmxzMBjUsblUF12m-l7OyBNpu9VUHqhBKOjXFr0HPL6Nk1g_ZZ_Q-OTO6bXg9"),
-		.y = TEXT("APS7jMf4bbJnAKfz7O7u0_C1xrUQfE2pd0CrIaKZBsQtu7Pjd96fJR9rk5N_qZoySPTq_L6V7cD09xvjVtZh9BsC")},
-		{.kty = TEXT("EC"), .crv = TEXT("secp256k1"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAJk"),
-		.x = TEXT("AOOuGXRWbKBsxRbUfg-xZaZ0o9q8_KFeci8ONFD0WIk"),
-		.y = TEXT("Kuq-fkUxUQEWIX8Hv00HMA3pfkh0-B9TNCCnLusL1qQ")},
-		{.kty = TEXT("EC"), .crv = TEXT("secp256k1"),
-		.d = TEXT("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAHo"),
-		.x = TEXT("E5rkahEz8fnSPyXvug9t2Hv33a9Wil-54KO_2nMXYjc"),
-		.y = TEXT("AJleVVyKq9Jj_SOIM6EhiLil_760gLoOPm7EgaiZFHI")},
-		{.kty = TEXT("OKP"), .crv = TEXT("Ed25519"), .d = TEXT(A4_D), .x = TEXT(A4_X)},
-		{.kty = TEXT("OKP"), .crv = TEXT("Ed448"), .d = TEXT(ED448_D), .x = TEXT(ED448_X)},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "P-256"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAXs"),
+		MEMBER(X, "AFVDiUrz0A7X10Cr29dclrBod7eH219w7qeLkKjXwAo"),
+		MEMBER(Y, "u0yFo9jqKe-q-iRAaRLdhNWxTcMr9lbvbGvVil2UP5I")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "P-256"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACs"),
+		MEMBER(X, "mGriUG8f8QTQQjCGHY9LSY9LxMbQCbMPdUTcEpuC0o0"),
+		MEMBER(Y, "ADzMwKZGDgrjKKTZfTx7YdhvxiicGJ8lJREMRBuwfpc")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "P-384"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADF"),
+		MEMBER(X, "AE0QSybuVnH3LBDJhoQdPmXSheJRYWG3uqNBsSYxueMrbw1YlthDHFHV2To3y8kO"),
+		MEMBER(Y, "8RoeP4t7kFOO5CzADuk0puLuJVQWB9j7ZceosR4viGhTiG7vOGXskzIAufJVmfKf")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "P-384"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACw"),
+		MEMBER(X, "0DqnSPX0jrPgxUtoPyXS4tfX4yASgqlbV6Wf-4-Uz0xDsRB8qUS5IRw1ERLeFu0Y"),
+		MEMBER(Y, "AAoIxgLcXgAx2tCIwZMF9rJSorw_JF96W4C0hMe5n2mBwyN0xxSnaDJV9TMfZrsG")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "P-521"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAC"),
+		MEMBER(X, "AEM8IZAkJ35-aC_LKIFIwoJ0dAMnmxzMBjUsblUF12m-l7OyBNpu9VUHqhBKOjXFr0HPL6Nk1g_ZZ_Q-OTO6bXg9"),
+		MEMBER(Y, "APS7jMf4bbJnAKfz7O7u0_C1xrUQfE2pd0CrIaKZBsQtu7Pjd96fJR9rk5N_qZoySPTq_L6V7cD09xvjVtZh9BsC")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "secp256k1"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAJk"),
+		MEMBER(X, "AOOuGXRWbKBsxRbUfg-xZaZ0o9q8_KFeci8ONFD0WIk"),
+		MEMBER(Y, "Kuq-fkUxUQEWIX8Hv00HMA3pfkh0-B9TNCCnLusL1qQ")},
+		{MEMBER(KTY, "EC"), MEMBER(CRV, "secp256k1"),
+		MEMBER(D, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAHo"),
+		MEMBER(X, "E5rkahEz8fnSPyXvug9t2Hv33a9Wil-54KO_2nMXYjc"),
+		MEMBER(Y, "AJleVVyKq9Jj_SOIM6EhiLil_760gLoOPm7EgaiZFHI")},
+		{MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed25519"), MEMBER(D, A4_D), MEMBER(X, A4_X)},
+		{MEMBER(KTY, "OKP"), MEMBER(CRV, "Ed448"), MEMBER(D, ED448_D), MEMBER(X, ED448_X)},
 	};
 
 	for (size_t i = 0; i < LENGTH_OF(keys); i++)
 	{
 		JwkMembers	members = keys[i];
 		JoseKey    *key = must_import(&members);
-		JwkExport	out;
 
-		check_status("export", jwk_export(key, true, &out), JOSE_OK);
-		check(strcmp(out.x, members.x.data) == 0 && strcmp(out.d, members.d.data) == 0 &&
-			  (out.y == NULL || strcmp(out.y, members.y.data) == 0), "members of key %zu", i);
-		jwk_free_export(&out);
+		check_exported(key, true, &members);
 		jwk_free(key);
 
-		check_lengths(&members, &members.d);
-		check_lengths(&members, &members.x);
-		if (members.y.data != NULL)
-			check_lengths(&members, &members.y);
-		members.d.data = NULL;
+		check_lengths(&members, &members.text[JWK_D]);
+		check_lengths(&members, &members.text[JWK_X]);
+		if (members.text[JWK_Y].data != NULL)
+			check_lengths(&members, &members.text[JWK_Y]);
+		members.text[JWK_D].data = NULL;
 		check_import("public half", members, JOSE_OK);
-		check_lengths(&members, &members.x);
-		if (members.y.data != NULL)
-			check_lengths(&members, &members.y);
+		check_lengths(&members, &members.text[JWK_X]);
+		if (members.text[JWK_Y].data != NULL)
+			check_lengths(&members, &members.text[JWK_Y]);
 	}
 }
 
@@ -2005,46 +2025,21 @@ check_bytes(const Algorithm *a, const JoseAlg *alg, JoseKey *key)
 	jwk_free_bytes(bytes, len);
 }
 
-#define MEMBER_OF(name) if (out->name != NULL) { m->name.data = out->name; m->name.len = strlen(out->name); }
-
-static void
-to_members(const JwkExport *out, JwkMembers *m)
-{
-	memset(m, 0, sizeof(*m));
-	MEMBER_OF(kty);
-	MEMBER_OF(crv);
-	MEMBER_OF(k);
-	MEMBER_OF(n);
-	MEMBER_OF(e);
-	MEMBER_OF(d);
-	MEMBER_OF(p);
-	MEMBER_OF(q);
-	MEMBER_OF(dp);
-	MEMBER_OF(dq);
-	MEMBER_OF(qi);
-	MEMBER_OF(x);
-	MEMBER_OF(y);
-}
-
 static void
 check_export_of(const JoseAlg *alg, JoseKey *key, bool with_private)
 {
-	JwkExport	out;
-	JwkMembers	members;
+	JwkMembers	out;
 	JoseKey    *back;
 
 	check_status(alg->name, jwk_export(key, with_private, &out), JOSE_OK);
-	check(with_private || (!out.k && !out.d && !out.p && !out.q && !out.dp && !out.dq && !out.qi),
-		  "%s: private members in a public export", alg->name);
-	to_members(&out, &members);
-	must(jwk_import(&members, &back), &back, alg->name);
+	must(jwk_import(&out, &back), &back, alg->name);
 	check(back->is_private == with_private, "%s: exported half", alg->name);
 	check_same_key(alg->name, alg, key, back);
 	if (!with_private)
 	{
 		unsigned char *bytes;
 		size_t		len;
-		JwkExport	none;
+		JwkMembers	none;
 		unsigned char sig[JWS_MAX_SIGNATURE];
 		size_t		sig_len = sizeof(sig);
 
@@ -2053,8 +2048,6 @@ check_export_of(const JoseAlg *alg, JoseKey *key, bool with_private)
 		check_status("private export of a public key", jwk_export(back, true, &none), JOSE_NOT_PRIVATE_KEY);
 	}
 	jwk_free(back);
-	jwk_free_export(&out);
-	check(out.n == NULL && out.d == NULL && out.kty == NULL, "export left empty");
 	jwk_free_export(&out);
 }
 
@@ -2177,7 +2170,7 @@ test_generate(void)
 	{
 		const Algorithm *a = algorithm_named(alg->name);
 		JoseKey    *key = must_generate(alg->name);
-		JwkExport	out;
+		JwkMembers	out;
 
 		check(key->kty == a->kty && (a->crv != NULL) == (key->curve != NULL) &&
 			  (a->crv == NULL || strcmp(key->curve, a->crv) == 0), "%s: type and curve", alg->name);

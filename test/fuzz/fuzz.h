@@ -93,20 +93,7 @@ extern void fuzz_check_key(JoseKey *key, const JoseAlg *alg);
  */
 enum
 {
-	FUZZ_KTY,
-	FUZZ_CRV,
-	FUZZ_ALG,
-	FUZZ_K,
-	FUZZ_N,
-	FUZZ_E,
-	FUZZ_D,
-	FUZZ_P,
-	FUZZ_Q,
-	FUZZ_DP,
-	FUZZ_DQ,
-	FUZZ_QI,
-	FUZZ_X,
-	FUZZ_Y,
+	FUZZ_ALG = JWK_MEMBERS,
 	FUZZ_MEMBERS,
 };
 

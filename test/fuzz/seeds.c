@@ -215,22 +215,11 @@ put_number(unsigned int tag, const char *text)
 }
 
 static void
-jwk_seed(const JwkExport *jwk, const char *alg, void (*put_value) (unsigned int, const char *))
+jwk_seed(const JwkMembers *jwk, const char *alg, void (*put_value) (unsigned int, const char *))
 {
 	start_seed();
-	put_member(FUZZ_KTY, jwk->kty);
-	put_member(FUZZ_CRV, jwk->crv);
-	put_value(FUZZ_K, jwk->k);
-	put_value(FUZZ_E, jwk->e);
-	put_value(FUZZ_X, jwk->x);
-	put_value(FUZZ_Y, jwk->y);
-	put_value(FUZZ_N, jwk->n);
-	put_value(FUZZ_P, jwk->p);
-	put_value(FUZZ_Q, jwk->q);
-	put_value(FUZZ_DP, jwk->dp);
-	put_value(FUZZ_DQ, jwk->dq);
-	put_value(FUZZ_QI, jwk->qi);
-	put_value(FUZZ_D, jwk->d);
+	for (unsigned int i = 0; i < JWK_MEMBERS; i++)
+		(i == JWK_KTY || i == JWK_CRV ? put_member : put_value) (i, jwk->text[i].data);
 	put_member(FUZZ_ALG, alg);
 	end_seed();
 }
@@ -238,7 +227,7 @@ jwk_seed(const JwkExport *jwk, const char *alg, void (*put_value) (unsigned int,
 static void
 jwk_seeds_of(const FuzzKey *key, bool is_private)
 {
-	JwkExport	jwk;
+	JwkMembers	jwk;
 
 	(void) EXPECT(jwk_export(key->pair, is_private, &jwk), STATUS(OK));
 	jwk_seed(&jwk, key->name, put_member);
@@ -253,10 +242,10 @@ static void
 rsa_seed(size_t n_len, unsigned int first, unsigned int last, const char *e)
 {
 	start_seed();
-	put_member(FUZZ_KTY, "RSA");
+	put_member(JWK_KTY, "RSA");
 	put_member(FUZZ_ALG, "PS512");
-	put_member(FUZZ_E, e);
-	put_byte(FUZZ_N | FUZZ_ENCODE);
+	put_member(JWK_E, e);
+	put_byte(JWK_N | FUZZ_ENCODE);
 	put_length(n_len);
 	put_byte(first);
 	for (size_t i = 2; i < n_len; i++)
@@ -272,10 +261,10 @@ static void
 okp_seed(const char *crv, size_t len, unsigned int first, unsigned int middle, unsigned int last)
 {
 	start_seed();
-	put_member(FUZZ_KTY, "OKP");
+	put_member(JWK_KTY, "OKP");
 	put_member(FUZZ_ALG, crv);
-	put_member(FUZZ_CRV, crv);
-	put_byte(FUZZ_X | FUZZ_ENCODE);
+	put_member(JWK_CRV, crv);
+	put_byte(JWK_X | FUZZ_ENCODE);
 	put_length(len);
 	put_byte(first);
 	for (size_t i = 2; i < len; i++)
@@ -293,11 +282,11 @@ short_numbers_seed(void)
 
 	find_short_numbers(d, x, y);
 	start_seed();
-	put_member(FUZZ_KTY, "EC");
-	put_member(FUZZ_CRV, "P-256");
-	put_bytes(FUZZ_X, x, sizeof(x));
-	put_bytes(FUZZ_Y, y, sizeof(y));
-	put_bytes(FUZZ_D, d, sizeof(d));
+	put_member(JWK_KTY, "EC");
+	put_member(JWK_CRV, "P-256");
+	put_bytes(JWK_X, x, sizeof(x));
+	put_bytes(JWK_Y, y, sizeof(y));
+	put_bytes(JWK_D, d, sizeof(d));
 	put_member(FUZZ_ALG, "ES256");
 	end_seed();
 }
