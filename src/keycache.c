@@ -2,10 +2,11 @@
  * keycache.c
  *	  Keys that callers hand over, parsed once for each backend.
  *
- * Owns a few parsed keys, found again by their whole text and what it is taken
- * for; parsing and checking a key takes up to a thousand times as long as
- * using it.  A key is good until the next call of these functions, which may
- * drop it; keys that are dropped are wiped, and so is the text kept of them.
+ * Owns a few parsed keys, found again by their whole text, what it is taken for
+ * and, of a JWK Set, the kid; parsing and checking a key takes up to a thousand
+ * times as long as using it.  A key is good until the next call of these
+ * functions, which may drop it; keys that are dropped are wiped, and so is the
+ * text kept of them.
  */
 #include "postgres.h"
 
@@ -27,25 +28,37 @@ typedef struct Entry
 	KeyForm		form;
 	char	   *text;
 	size_t		len;
-	uint64		used;			/* when it was last asked for */
+	char	   *kid;			/* that a token names, or NULL */
+	uint64		used;			/* the count of uses at the last one */
 	Jwk			jwk;			/* of a text key, its key alone */
 } Entry;
 
 static Entry entries[MAX_ENTRIES];
-static uint64 clock_hand;
+static uint64 uses;
+
+/* A single JWK is the same key whatever a token calls it. */
+static bool
+is_for(const Entry *entry, const char *kid)
+{
+	if (!entry->jwk.in_set)
+		return true;
+	if (entry->kid == NULL || kid == NULL)
+		return entry->kid == kid;
+	return strcmp(entry->kid, kid) == 0;
+}
 
 /* Compares without telling where two texts differ: other people's are here too. */
 static Entry *
-find_entry(KeyForm form, const char *text, size_t len)
+find_entry(KeyForm form, const char *text, size_t len, const char *kid)
 {
 	for (int i = 0; i < MAX_ENTRIES; i++)
 	{
 		Entry	   *entry = &entries[i];
 
-		if (entry->context != NULL && entry->form == form && entry->len == len &&
+		if (entry->context != NULL && entry->form == form && entry->len == len && is_for(entry, kid) &&
 			CRYPTO_memcmp(entry->text, text, len) == 0)
 		{
-			entry->used = ++clock_hand;
+			entry->used = ++uses;
 			return entry;
 		}
 	}
@@ -71,40 +84,54 @@ free_entry(void)
 	return oldest;
 }
 
-static JoseStatus
-parse_text(KeyForm form, const char *text, size_t len, JoseKey **key)
-{
-	switch (form)
-	{
-		case KEY_SECRET:
-			return jwk_from_secret((const unsigned char *) text, len, key);
-		case KEY_PRIVATE_PEM:
-			return jwk_from_private_pem(text, len, key);
-		default:
-			return jwk_from_public_pem(text, len, key);
-	}
-}
-
 /* Parses a key into memory of the current context. */
 static JoseStatus
-parse_key(KeyForm form, const char *text, size_t len, Jsonb *document, const char *kid, Jwk *jwk)
+parse_key(KeyForm form, const char *text, size_t len, const char *kid, Jwk *jwk)
 {
-	JoseStatus	status;
+	JoseStatus	status = JOSE_BAD_KEY;
 
-	if (form == KEY_JWK)
-		return jwkset_read(document, kid, jwk);
-	status = parse_text(form, text, len, &jwk->key);
+	memset(jwk, 0, sizeof(*jwk));
+	switch (form)
+	{
+		case KEY_JWK:
+			return jwkset_read((Jsonb *) text, kid, jwk);
+		case KEY_SECRET:
+			status = jwk_from_secret((const unsigned char *) text, len, &jwk->key);
+			break;
+		case KEY_PRIVATE_PEM:
+			status = jwk_from_private_pem(text, len, &jwk->key);
+			break;
+		case KEY_PUBLIC_PEM:
+			status = jwk_from_public_pem(text, len, &jwk->key);
+			break;
+	}
 	if (status == JOSE_OK)
 		jwt_own_key(jwk->key);
 	return status;
 }
 
+/* Keeps a key that has been parsed into this context, and its text. */
+static void
+keep(MemoryContext context, KeyForm form, const char *text, size_t len, const char *kid, const Jwk *jwk)
+{
+	Entry	   *entry = free_entry();
+
+	entry->form = form;
+	entry->text = memcpy(MemoryContextAlloc(context, len), text, len);
+	entry->len = len;
+	entry->kid = kid != NULL ? MemoryContextStrdup(context, kid) : NULL;
+	entry->used = ++uses;
+	entry->jwk = *jwk;
+	MemoryContextSetParent(context, TopMemoryContext);
+	entry->context = context;
+}
+
 /*
- * Finds or parses a key.  A key that is no good is not remembered; its memory
- * goes with the caller's.
+ * Finds or parses a key; text is as aligned as its form wants.  A key that is
+ * no good is not remembered; its memory goes with the caller's.
  */
 static JoseStatus
-lookup(KeyForm form, const char *text, size_t len, Jsonb *document, const char *kid, Jwk *jwk)
+lookup(KeyForm form, const char *text, size_t len, const char *kid, Jwk *jwk)
 {
 	Entry	   *entry;
 	MemoryContext context;
@@ -112,30 +139,20 @@ lookup(KeyForm form, const char *text, size_t len, Jsonb *document, const char *
 	JoseStatus	status;
 
 	if (len > MAX_TEXT)
-		return parse_key(form, text, len, document, kid, jwk);
-	entry = find_entry(form, text, len);
+		return parse_key(form, text, len, kid, jwk);
+	entry = find_entry(form, text, len, kid);
 	if (entry != NULL)
 	{
 		*jwk = entry->jwk;
-		return JOSE_OK;
+		return jwkset_answers_to(jwk, kid) ? JOSE_OK : JOSE_UNKNOWN_KID;
 	}
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "jwt_auth key", ALLOCSET_SMALL_SIZES);
 	caller = MemoryContextSwitchTo(context);
-	status = parse_key(form, text, len, document, kid, jwk);
-	if (status == JOSE_OK)
-	{
-		entry = free_entry();
-		entry->form = form;
-		entry->text = palloc(len);
-		memcpy(entry->text, text, len);
-		entry->len = len;
-		entry->used = ++clock_hand;
-		entry->jwk = *jwk;
-		MemoryContextSetParent(context, TopMemoryContext);
-		entry->context = context;
-	}
+	status = parse_key(form, text, len, kid, jwk);
 	MemoryContextSwitchTo(caller);
+	if (status == JOSE_OK)
+		keep(context, form, text, len, kid, jwk);
 	return status;
 }
 
@@ -143,8 +160,8 @@ lookup(KeyForm form, const char *text, size_t len, Jsonb *document, const char *
 JoseStatus
 keycache_text(KeyForm form, const char *text, size_t len, JoseKey **key)
 {
-	Jwk			jwk = {0};
-	JoseStatus	status = lookup(form, text, len, NULL, NULL, &jwk);
+	Jwk			jwk;
+	JoseStatus	status = lookup(form, text, len, NULL, &jwk);
 
 	*key = jwk.key;
 	return status;
@@ -157,16 +174,5 @@ keycache_text(KeyForm form, const char *text, size_t len, JoseKey **key)
 JoseStatus
 keycache_jwk(Jsonb *document, const char *kid, Jwk *jwk)
 {
-	size_t		kid_len = kid != NULL ? strlen(kid) + 1 : 0;
-	size_t		len = VARSIZE(document) + kid_len;
-	char	   *text = palloc(len);
-	JoseStatus	status;
-
-	/* a jsonb says how long it is, so that what follows is not taken for it */
-	memcpy(text, document, VARSIZE(document));
-	if (kid != NULL)
-		memcpy(text + VARSIZE(document), kid, kid_len);
-	status = lookup(KEY_JWK, text, len, document, kid, jwk);
-	OPENSSL_cleanse(text, len);
-	return status;
+	return lookup(KEY_JWK, (const char *) document, VARSIZE(document), kid, jwk);
 }
