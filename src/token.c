@@ -170,15 +170,22 @@ want_secret(AlgSet algorithms)
 	return secret;
 }
 
+/* Raises where a key is too short for one of the algorithms that it is asked for. */
+static void
+check_strength(const JoseKey *key, AlgSet algorithms)
+{
+	while (algorithms != 0)
+		if (jwk_check_alg(key, pop_algorithm(&algorithms)) == JOSE_WEAK_KEY)
+			jose_raise_key(JOSE_WEAK_KEY);
+}
+
 /* The key of the text form; its kind follows from the caller's algorithms. */
 static JoseKey *
 verification_key(FunctionCallInfo fcinfo, AlgSet algorithms)
 {
 	JoseKey    *key = text_key(fcinfo, want_secret(algorithms) ? KEY_SECRET : KEY_PUBLIC_PEM);
 
-	while (algorithms != 0)
-		if (jwk_check_alg(key, pop_algorithm(&algorithms)) == JOSE_WEAK_KEY)
-			jose_raise_key(JOSE_WEAK_KEY);
+	check_strength(key, algorithms);
 	return key;
 }
 
@@ -195,20 +202,22 @@ verify_signature(Jwt *jwt, JoseKey *key, AlgSet algorithms)
 	return status == JOSE_WEAK_KEY ? JOSE_KEY_MISMATCH : status;
 }
 
-/* The one algorithm that a JWK stands for, which it must be strong enough for. */
+/* The algorithms of a JWK: those that the caller names, else the one that it stands for. */
 static AlgSet
-default_algorithm(const Jwk *jwk)
+jwk_algorithms(const Jwk *jwk, AlgSet algorithms)
 {
 	const JoseAlg *alg = jwkset_default_alg(jwk);
+	AlgSet		own = alg != NULL ? ALG_BIT(alg) : 0;
 
-	if (alg == NULL)
-		return 0;
-	if (jwk_check_alg(jwk->key, alg) == JOSE_WEAK_KEY)
-		jose_raise_key(JOSE_WEAK_KEY);
-	return ALG_BIT(alg);
+	if (algorithms == 0)
+		return own;
+	return jwk->alg != NULL ? algorithms & own : algorithms;
 }
 
-/* The same with the key that a JWK or JWK Set has for this token. */
+/*
+ * The same with the key that a JWK or JWK Set has for this token.  A weak key
+ * is the caller's fault, but in a set the token has chosen it.
+ */
 static JoseStatus
 verify_jwk_signature(Jwt *jwt, Jsonb *document, AlgSet algorithms)
 {
@@ -221,8 +230,9 @@ verify_jwk_signature(Jwt *jwt, Jsonb *document, AlgSet algorithms)
 		jose_raise_key(status);
 	if (!jwk.may_verify || (jwk.alg != NULL && jwk.alg != jwt->alg))
 		return JOSE_KEY_MISMATCH;
-	if (algorithms == 0)
-		algorithms = default_algorithm(&jwk);
+	algorithms = jwk_algorithms(&jwk, algorithms);
+	if (!jwk.in_set)
+		check_strength(jwk.key, algorithms);
 	return verify_signature(jwt, jwk.key, algorithms);
 }
 

@@ -48,7 +48,60 @@ SELECT pg_temp.outcome('auth.jwt_sign(''{}'', key) FROM stored');
 -- and so is what the functions of pgjwt sign
 SELECT pg_temp.outcome(format('sign(json_build_object(''a'', repeat(''x'', %s)), ''secret'')', n)) FROM unnest(ARRAY[65540, 10000000]) AS n;
 
-DROP TABLE stored;
+
+--
+-- JWK: a member that is there has its type, whatever kind of key it is for
+--
+CREATE TEMP TABLE key AS SELECT kty, jwk
+FROM unnest(ARRAY['oct', 'RSA', 'EC', 'OKP'], ARRAY['HS256', 'RS256', 'ES256', 'EdDSA']) AS a (kty, alg), auth.jwk_generate(alg, 'a') AS jwk;
+SELECT kty, outcome, count(*)
+FROM key, unnest('{kty,kid,alg,use,crv,k,n,e,d,p,q,dp,dq,qi,x,y}'::text[]) AS member,
+	 unnest(ARRAY['5', 'null', 'true', '{"x": 1}', '["a"]']::jsonb[]) AS value,
+	 pg_temp.outcome(format('left(auth.jwk_thumbprint(%L), 0)', jwk || jsonb_build_object(member, value))) AS outcome
+GROUP BY kty, outcome ORDER BY kty COLLATE "C", outcome COLLATE "C";
+-- so that none of these takes a token of another kid, or goes for a public key
+CREATE FUNCTION pg_temp.verdict(token text, jwk jsonb, algorithms text[] DEFAULT NULL) RETURNS text LANGUAGE sql AS
+$$ SELECT pg_temp.outcome(format('coalesce((auth.jwt_try_verify(%L, %L::jsonb, %L)).error, ''valid'')', token, jwk, algorithms)) $$;
+SELECT kid, pg_temp.verdict(auth.jwt_sign('{}', jwk || '{"kid": "b"}'), jwk || jsonb_build_object('kid', kid)) AS jwk,
+	   pg_temp.verdict(auth.jwt_sign('{}', jwk || '{"kid": "b"}'), jsonb_build_object('keys', jsonb_build_array(jwk || '{"kid": "b"}', jwk || jsonb_build_object('kid', kid)))) AS jwks
+FROM key, unnest(ARRAY['"a"', '"b"', '5', 'null']::jsonb[]) AS kid WHERE kty = 'EC';
+SELECT kty, pg_temp.outcome(format('auth.jwk_public(%L)', jwk || '{"d": {"x": 1}}')) FROM key WHERE kty <> 'oct' ORDER BY kty COLLATE "C";
+-- an RSA key of three primes (RFC 7518 section 6.3.2.7)
+SELECT kty, pg_temp.outcome(format('left(auth.jwk_thumbprint(%L), 0)', jwk || '{"oth": [{"r": "AQAB", "d": "AQAB", "t": "AQAB"}]}')) FROM key ORDER BY kty COLLATE "C";
+-- another kid than the token's: the rest is not even looked at
+SELECT kid, pg_temp.verdict(auth.jwt_sign('{}', jwk || '{"kid": "b"}'), jwk || jsonb_build_object('kid', kid, 'd', 'AAAA')) FROM key, unnest('{a,b}'::text[]) AS kid WHERE kty = 'EC';
+
+--
+-- JWK Set: what is wrong with it
+--
+SELECT what, pg_temp.verdict('eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ.e30.AAAA', jsonb_build_object('keys', keys)) FROM key, LATERAL (VALUES
+	(1, '100 keys', array_to_json(array_fill(jwk - 'kid', '{100}'))::jsonb), (2, '101 keys', array_to_json(array_fill(jwk - 'kid', '{101}'))::jsonb),
+	(3, 'one kid twice', jsonb_build_array(jwk, jwk)), (4, 'a secret too', jsonb_build_array(jwk, '{"kty": "oct", "k": "AAAA"}'::jsonb)),
+	(5, 'no key', '[]'), (6, 'no list', '{}'), (7, 'a broken key, unasked', jsonb_build_array(jwk, '{"kty": "EC"}'::jsonb)), (8, 'a broken key, asked', '[{"kty": "EC", "kid": "a"}]')
+) AS v (n, what, keys) WHERE kty = 'EC' ORDER BY n;
+-- of its keys, the one that the token names
+SELECT signer, kid, n, (auth.jwt_try_verify(auth.jwt_sign('{}', k.jwk - 'kid', header => jsonb_build_object('kid', kid)), jwks)).error
+FROM (VALUES ('EC'), ('OKP')) AS s (signer) JOIN key k ON k.kty = signer, unnest('{EC,OKP,RSA}'::text[]) AS kid,
+	 (SELECT jsonb_build_object('keys', jsonb_agg(auth.jwk_public(jwk) || jsonb_build_object('kid', kty))) AS jwks FROM key WHERE kty IN ('EC', 'OKP')) AS j,
+	 generate_series(1, 2) AS n
+ORDER BY signer, kid, n;
+-- a JWK without a kid, whatever the token calls it
+SELECT count(*) FILTER (WHERE valid) AS valid, count(*) FROM key, generate_series(1, 100) AS n,
+	 auth.jwt_try_verify(auth.jwt_sign('{}', jwk - 'kid', header => jsonb_build_object('kid', n::text)), auth.jwk_public(jwk - 'kid')) WHERE kty = 'EC';
+
+--
+-- A secret that is too short: by itself it is the caller's fault, in a set the
+-- token's, which has chosen it
+--
+SELECT '{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAA", "kid": "weak"}'::jsonb AS weak,
+	   '{"kty": "oct", "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "kid": "good"}'::jsonb AS good \gset
+SELECT kid, alg, keys, algorithms, pg_temp.verdict(auth.base64url_encode(convert_to(format('{"alg":"%s","kid":"%s"}', alg, kid), 'UTF8')) || '.e30.AAAA', jwk, algorithms)
+FROM (VALUES ('weak', 'HS256'), ('good', 'HS256'), ('good', 'HS512')) AS t (kid, alg),
+	 (VALUES ('set', jsonb_build_object('keys', jsonb_build_array(:'weak'::jsonb, :'good'::jsonb))), ('weak', :'weak'), ('good', :'good'), ('good HS256', :'good'::jsonb || '{"alg": "HS256"}')) AS k (keys, jwk),
+	 (VALUES (NULL::text[]), ('{HS256}'), ('{HS256,HS512}')) AS a (algorithms)
+WHERE keys = 'set' OR keys ~ kid ORDER BY kid, alg, keys COLLATE "C", algorithms NULLS FIRST;
+
+DROP TABLE stored, key;
 DROP EXTENSION jwt_auth_pgjwt;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto CASCADE;
 DROP SCHEMA auth;
