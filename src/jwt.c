@@ -20,8 +20,8 @@
 #include "guc.h"
 #include "jwt.h"
 
-/* Header members that the signer sets, or that no verifier here accepts. */
-static const char *const reserved_header[] = {"alg", "b64", "crit", "enc", "zip"};
+/* Header members that no verifier here accepts. */
+static const char *const refused_header[] = {"b64", "crit", "enc", "zip"};
 
 /* Longer headers are read each time. */
 #define MAX_REMEMBERED_HEADER	512
@@ -42,8 +42,8 @@ read_header(Jwt *jwt)
 	JsonbValue *kid = claims_member(header, "kid");
 	JsonbValue *typ = claims_member(header, "typ");
 
-	for (size_t i = 1; i < lengthof(reserved_header); i++)	/* all but "alg" */
-		if (claims_member(header, reserved_header[i]) != NULL)
+	for (size_t i = 0; i < lengthof(refused_header); i++)
+		if (claims_member(header, refused_header[i]) != NULL)
 			return JOSE_UNSUPPORTED_CRITICAL;
 	if (alg == NULL || alg->type != jbvString)
 		return JOSE_UNKNOWN_ALGORITHM;
@@ -241,6 +241,15 @@ raise_too_large(void)
 			 errmsg("token would be larger than \"jwt_auth.max_token_size\", or nested too deeply")));
 }
 
+static void
+check_not_set(Jsonb *header, const char *name)
+{
+	if (claims_member(header, name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("header must not set \"%s\"", name)));
+}
+
 /* Refuses header members that would change what our own verifier reads. */
 static void
 check_extra_header(Jsonb *header, const char *kid)
@@ -251,11 +260,9 @@ check_extra_header(Jsonb *header, const char *kid)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("header must be a JSON object")));
-	for (size_t i = 0; i < lengthof(reserved_header); i++)
-		if (claims_member(header, reserved_header[i]) != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("header must not set \"%s\"", reserved_header[i])));
+	check_not_set(header, "alg");
+	for (size_t i = 0; i < lengthof(refused_header); i++)
+		check_not_set(header, refused_header[i]);
 
 	value = claims_member(header, "kid");
 	if (value != NULL &&
