@@ -136,13 +136,13 @@ SELECT pg_extension_config_dump('auth.audit_log', '');
 --
 
 CREATE FUNCTION auth.jwt_sign(payload jsonb, key text, algorithm text DEFAULT 'HS256', header jsonb DEFAULT '{}')
-RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_sign';
 COMMENT ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) IS
 'Signs a payload into a compact JWT (RFC 7519) with a shared secret or a PEM private key';
 
 CREATE FUNCTION auth.jwt_sign(payload jsonb, key jsonb, algorithm text DEFAULT NULL, header jsonb DEFAULT '{}')
-RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_sign_jwk';
 COMMENT ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) IS
 'Signs a payload into a compact JWT (RFC 7519) with a private JWK (RFC 7517)';
@@ -150,7 +150,7 @@ COMMENT ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) IS
 CREATE FUNCTION auth.jwt_verify(token text, key text, algorithms text[] DEFAULT '{HS256}',
 	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
 	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL)
-RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_verify';
 COMMENT ON FUNCTION auth.jwt_verify(text, text, text[], text, text, interval, text, text[], timestamptz) IS
 'Verifies a JWT with a shared secret, PEM public key or certificate: its payload, or error 28000 with the reason in DETAIL';
@@ -158,7 +158,7 @@ COMMENT ON FUNCTION auth.jwt_verify(text, text, text[], text, text, interval, te
 CREATE FUNCTION auth.jwt_verify(token text, key jsonb, algorithms text[] DEFAULT NULL,
 	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
 	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL)
-RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_verify_jwk';
 COMMENT ON FUNCTION auth.jwt_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) IS
 'Verifies a JWT with a JWK or JWK Set: its payload, or error 28000 with the reason in DETAIL';
@@ -167,7 +167,7 @@ CREATE FUNCTION auth.jwt_try_verify(token text, key text, algorithms text[] DEFA
 	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
 	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL,
 	OUT valid boolean, OUT error text, OUT header jsonb, OUT payload jsonb)
-LANGUAGE c VOLATILE PARALLEL SAFE
+LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_try_verify';
 COMMENT ON FUNCTION auth.jwt_try_verify(text, text, text[], text, text, interval, text, text[], timestamptz) IS
 'As jwt_verify, but raises for no token: whether it is valid, or else the reason';
@@ -176,7 +176,7 @@ CREATE FUNCTION auth.jwt_try_verify(token text, key jsonb, algorithms text[] DEF
 	issuer text DEFAULT NULL, audience text DEFAULT NULL, leeway interval DEFAULT '0',
 	typ text DEFAULT NULL, required text[] DEFAULT NULL, at_time timestamptz DEFAULT NULL,
 	OUT valid boolean, OUT error text, OUT header jsonb, OUT payload jsonb)
-LANGUAGE c VOLATILE PARALLEL SAFE
+LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_try_verify_jwk';
 COMMENT ON FUNCTION auth.jwt_try_verify(text, jsonb, text[], text, text, interval, text, text[], timestamptz) IS
 'As jwt_verify, but raises for no token: whether it is valid, or else the reason';
@@ -188,43 +188,43 @@ COMMENT ON FUNCTION auth.jwt_decode(text) IS
 'Takes a JWT apart WITHOUT verifying it: for looking at, never for trusting';
 
 CREATE FUNCTION auth.jws_sign(payload bytea, key jsonb, algorithm text DEFAULT NULL, header jsonb DEFAULT '{}')
-RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS text LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jws_sign';
 COMMENT ON FUNCTION auth.jws_sign(bytea, jsonb, text, jsonb) IS
 'Signs any bytes into a compact JWS (RFC 7515 section 7.1) with a private JWK';
 
 CREATE FUNCTION auth.jws_verify(token text, key jsonb, algorithms text[] DEFAULT NULL)
-RETURNS bytea LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS bytea LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jws_verify';
 COMMENT ON FUNCTION auth.jws_verify(text, jsonb, text[]) IS
 'The bytes that a compact JWS signs, or error 28000 with the reason in DETAIL; knows nothing of claims';
 
 CREATE FUNCTION auth.jwk_from_pem(pem text)
-RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jwk_from_pem';
 COMMENT ON FUNCTION auth.jwk_from_pem(text) IS
 'The JWK (RFC 7517) of a private key, public key or certificate in PEM';
 
 CREATE FUNCTION auth.jwk_to_pem(jwk jsonb)
-RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jwk_to_pem';
 COMMENT ON FUNCTION auth.jwk_to_pem(jsonb) IS
 'PEM of a JWK: PKCS#8 of a private one, SubjectPublicKeyInfo of a public one';
 
 CREATE FUNCTION auth.jwk_public(jwk jsonb)
-RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jwk_public';
 COMMENT ON FUNCTION auth.jwk_public(jsonb) IS
 'The public half of a JWK, with kid and alg';
 
 CREATE FUNCTION auth.jwk_thumbprint(jwk jsonb)
-RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+RETURNS text LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_jwk_thumbprint';
 COMMENT ON FUNCTION auth.jwk_thumbprint(jsonb) IS
 'The SHA-256 thumbprint of a JWK (RFC 7638) in base64url';
 
 CREATE FUNCTION auth.jwk_generate(algorithm text, kid text DEFAULT NULL)
-RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE COST 10000
 AS 'MODULE_PATHNAME', 'jwt_auth_jwk_generate';
 COMMENT ON FUNCTION auth.jwk_generate(text, text) IS
 'A fresh private JWK for an algorithm';
@@ -246,13 +246,13 @@ COMMENT ON FUNCTION auth.base64url_decode(text) IS
 --
 
 CREATE FUNCTION auth.jwt_sign(payload jsonb)
-RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jwt_sign_ring';
 COMMENT ON FUNCTION auth.jwt_sign(jsonb) IS
 'Signs a payload with the active access key; adds iss, iat, exp and jti where it has none';
 
 CREATE FUNCTION auth.jwt_verify(token text)
-RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE
+RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_verify_ring';
 COMMENT ON FUNCTION auth.jwt_verify(text) IS
 'Verifies a JWT against the key ring; whether its session is live is for authenticate()';
