@@ -97,3 +97,15 @@ jose_raise_key(JoseStatus status)
 				 errmsg("algorithm cannot be used with this key")));
 	jose_raise_token(status);
 }
+
+/*
+ * Raises the error of a JWK or JWK Set whose one key is wanted: the same, but a
+ * set may have none that is meant, or one that is no good.
+ */
+void
+jose_raise_document(JoseStatus status)
+{
+	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
+		status = JOSE_BAD_KEY;
+	jose_raise_key(status);
+}

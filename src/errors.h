@@ -15,5 +15,6 @@ extern int	jose_sqlstate(JoseStatus status);
 extern const char *jose_message(JoseStatus status);
 pg_noreturn extern void jose_raise_token(JoseStatus status);
 pg_noreturn extern void jose_raise_key(JoseStatus status);
+pg_noreturn extern void jose_raise_document(JoseStatus status);
 
 #endif							/* JWT_AUTH_ERRORS_H */

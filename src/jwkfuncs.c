@@ -27,8 +27,6 @@ PG_FUNCTION_INFO_V1(jwt_auth_base64url_decode);
 static void
 raise_unless_ok(JoseStatus status)
 {
-	if (status == JOSE_UNKNOWN_KID || status == JOSE_KEY_MISMATCH)
-		status = JOSE_BAD_KEY;	/* a set that holds more than the one key */
 	if (status != JOSE_OK)
 		jose_raise_key(status);
 }
@@ -36,7 +34,10 @@ raise_unless_ok(JoseStatus status)
 static void
 jwk_argument(FunctionCallInfo fcinfo, Jwk *jwk)
 {
-	raise_unless_ok(jwkset_read(key_document_argument(fcinfo, 0), NULL, jwk));
+	JoseStatus	status = jwkset_read(key_document_argument(fcinfo, 0), NULL, jwk);
+
+	if (status != JOSE_OK)
+		jose_raise_document(status);
 }
 
 /*
@@ -70,12 +71,19 @@ jwt_auth_jwk_to_pem(PG_FUNCTION_ARGS)
 	Jwk			jwk;
 	unsigned char *pem;
 	size_t		len;
-	text	   *result;
+	text	   *volatile result = NULL;
 
 	jwk_argument(fcinfo, &jwk);
 	raise_unless_ok(jwk_to_pem(jwk.key, jwk.key->is_private, &pem, &len));
-	result = cstring_to_text_with_len((char *) pem, len);
-	jwk_free_bytes(pem, len);
+	PG_TRY();
+	{
+		result = cstring_to_text_with_len((char *) pem, len);
+	}
+	PG_FINALLY();
+	{
+		jwk_free_bytes(pem, len);
+	}
+	PG_END_TRY();
 	PG_RETURN_TEXT_P(result);
 }
 
@@ -83,6 +91,7 @@ jwt_auth_jwk_to_pem(PG_FUNCTION_ARGS)
  * jwk_public(jwk jsonb) returns jsonb
  *
  * The JWK without its private members, and with nothing that we do not know.
+ * What it says of its use is "sig", so that a key for anything else is refused.
  */
 Datum
 jwt_auth_jwk_public(PG_FUNCTION_ARGS)
@@ -91,6 +100,8 @@ jwt_auth_jwk_public(PG_FUNCTION_ARGS)
 	Jsonb	   *public_jwk;
 
 	jwk_argument(fcinfo, &jwk);
+	if (!jwk.may_sign && !jwk.may_verify)
+		raise_argument("key is not one for signatures", NULL);
 	public_jwk = jwkset_write(jwk.key, jwk.alg, jwk.kid, false);
 	if (public_jwk == NULL)
 		raise_argument("a secret has no public half", NULL);
