@@ -359,16 +359,16 @@ on_scalar(void *arg, char *token, JsonTokenType type)
 	JSON_ACTION_RETURN();
 }
 
-/* UTF-8 in another encoding, palloc'd; NULL where that lacks a character. */
-static char *
-convert_utf8(const unsigned char *bytes, size_t len, int encoding)
+/* Text in another encoding, palloc'd; NULL where that lacks a character, or there is no way. */
+char *
+claims_convert(const unsigned char *bytes, size_t len, int from, int to)
 {
 	size_t		room = len * MAX_CONVERSION_GROWTH + 1;
 	unsigned char *converted = palloc(room);
-	Oid			conversion = FindDefaultConversionProc(PG_UTF8, encoding);
+	Oid			conversion = FindDefaultConversionProc(from, to);
 
 	if (!OidIsValid(conversion) ||
-		pg_do_encoding_conversion_buf(conversion, PG_UTF8, encoding,
+		pg_do_encoding_conversion_buf(conversion, from, to,
 									  unconstify(unsigned char *, bytes), len,
 									  converted, room, true) != (int) len)
 		return NULL;
@@ -390,7 +390,7 @@ to_server_text(const unsigned char *bytes, size_t len, size_t *text_len)
 		return pnstrdup((const char *) bytes, len);
 	}
 
-	text = convert_utf8(bytes, len, encoding);
+	text = claims_convert(bytes, len, PG_UTF8, encoding);
 	*text_len = text != NULL ? strlen(text) : 0;
 	return text;
 }
@@ -427,7 +427,7 @@ escapes_fit(const char *json, size_t len)
 		if (c < 0x80)
 			continue;
 		unicode_to_utf8(c, utf8);
-		if (encoding == PG_SQL_ASCII || convert_utf8(utf8, pg_utf_mblen(utf8), encoding) == NULL)
+		if (encoding == PG_SQL_ASCII || claims_convert(utf8, pg_utf_mblen(utf8), PG_UTF8, encoding) == NULL)
 			return false;
 	}
 	return true;

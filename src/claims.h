@@ -52,6 +52,8 @@ extern JoseStatus claims_check(const ClaimSet *claims, const ClaimRules *rules);
 extern bool claims_expired(const ClaimSet *claims, int64 now, int64 leeway);
 extern bool claims_has_audience(Jsonb *json, const char *audience);
 
+extern char *claims_convert(const unsigned char *bytes, size_t len, int from, int to);
+
 extern JsonbValue *claims_member(Jsonb *json, const char *name);
 extern char *claims_string(Jsonb *json, const char *name);
 extern bool claims_string_equals(Jsonb *json, const char *name, const char *value);

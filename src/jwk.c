@@ -6,9 +6,10 @@
  *
  * Owns every way into and out of a JoseKey.  Guarantees that a key which made
  * it into one is of a type and curve in use here, is strong enough (RFC 8725
- * section 3.5), is valid (EC points on their curve, RFC 8725 section 3.4), and
- * that its private half belongs to its public one; that no secret is empty;
- * and that whatever held private bytes is wiped before it is freed.
+ * section 3.5), is valid (EC points on their curve, RFC 8725 section 3.4; OKP
+ * points, on which OpenSSL has no check, are held against those of low order
+ * alone), and that its private half belongs to its public one; that no secret
+ * is empty; and that whatever held private bytes is wiped before it is freed.
  */
 #include "jwk.h"
 
@@ -574,30 +575,91 @@ is_space(char c)
 }
 
 /*
- * Whether a text is somebody's key file rather than a secret: PEM anywhere in
- * it, or an OpenSSH public key after white space or a byte order mark.  Such a
- * text as an HMAC secret is how RS256 gets confused with HS256 (RFC 8725
- * section 2.1).
+ * Passes over white space and byte order marks.
  */
-bool
-jwk_looks_like_pem(const char *text, size_t len)
+static void
+skip_space(const char **text, size_t *len)
 {
-	static const char begin[] = "-----BEGIN";
 	static const char bom[] = "\xEF\xBB\xBF";
 
+	while (*len > 0 && (is_space(**text) || starts_with(*text, *len, bom)))
+	{
+		size_t		step = is_space(**text) ? 1 : strlen(bom);
+
+		*text += step;
+		*len -= step;
+	}
+}
+
+/*
+ * Whether PEM, or SSH2's own form of it (RFC 4716), begins here.
+ */
+static bool
+is_pem(const char *text, size_t len)
+{
+	return starts_with(text, len, "-----BEGIN") || starts_with(text, len, "---- BEGIN");
+}
+
+/*
+ * Whether a word begins as OpenSSH's names of key types do.
+ */
+static bool
+is_ssh_type(const char *text, size_t len)
+{
+	return starts_with(text, len, "ssh-") || starts_with(text, len, "sk-ssh-") ||
+		starts_with(text, len, "ecdsa-sha2-") || starts_with(text, len, "sk-ecdsa-sha2-");
+}
+
+/*
+ * Whether such a type and then a key stand here, whose base64 begins with the
+ * zeros of a length: behind options or a host's name, say.
+ */
+static bool
+is_ssh_key(const char *text, size_t len)
+{
+	if (!is_ssh_type(text, len))
+		return false;
+	for (; len > 0 && !is_space(*text); len--)
+		text++;
+	skip_space(&text, &len);
+	return starts_with(text, len, "AAAA");
+}
+
+/*
+ * Whether a JSON object begins here, or an array of them.
+ */
+static bool
+is_json(const char *text, size_t len)
+{
+	if (starts_with(text, len, "["))
+	{
+		text++;
+		len--;
+		skip_space(&text, &len);
+	}
+	return starts_with(text, len, "{");
+}
+
+/*
+ * Whether a text is somebody's key rather than a secret: PEM anywhere in it, a
+ * public key of OpenSSH, also behind options, a JSON object or a list of such.  A
+ * public key as an HMAC secret is how RS256 gets confused with HS256 (RFC 8725
+ * section 2.1).
+ */
+JwkLooks
+jwk_looks_like_key(const char *text, size_t len)
+{
 	for (size_t i = 0; i < len; i++)
 	{
-		if (text[i] == '-' && starts_with(text + i, len - i, begin))
-			return true;
+		if (text[i] == '-' && is_pem(text + i, len - i))
+			return JWK_LOOKS_KEY_FILE;
+		if (is_space(text[i]) && is_ssh_key(text + i + 1, len - i - 1))
+			return JWK_LOOKS_KEY_FILE;
 	}
-	while (len > 0 && (is_space(*text) || starts_with(text, len, bom)))
-	{
-		size_t		step = is_space(*text) ? 1 : strlen(bom);
-
-		text += step;
-		len -= step;
-	}
-	return len > 0 && (starts_with(text, len, "ssh-") || starts_with(text, len, "ecdsa-sha2-"));
+	skip_space(&text, &len);
+	if (is_ssh_type(text, len))
+		return JWK_LOOKS_KEY_FILE;
+	return is_json(text, len) ? JWK_LOOKS_JSON : JWK_LOOKS_PLAIN;
 }
 
 /*

@@ -72,10 +72,18 @@ typedef struct JwkMembers
 	JwkText		text[JWK_MEMBERS];
 } JwkMembers;
 
+/* What a text that is meant as a secret looks like. */
+typedef enum JwkLooks
+{
+	JWK_LOOKS_PLAIN,
+	JWK_LOOKS_JSON,				/* begins as a JWK or JWK Set does */
+	JWK_LOOKS_KEY_FILE,			/* PEM or SSH */
+} JwkLooks;
+
 extern JoseStatus jwk_from_secret(const unsigned char *secret, size_t len, JoseKey **key);
 extern JoseStatus jwk_from_private_pem(const char *pem, size_t len, JoseKey **key);
 extern JoseStatus jwk_from_public_pem(const char *pem, size_t len, JoseKey **key);
-extern bool jwk_looks_like_pem(const char *text, size_t len);
+extern JwkLooks jwk_looks_like_key(const char *text, size_t len);
 extern JoseStatus jwk_import(const JwkMembers *members, JoseKey **key);
 extern JoseStatus jwk_generate(const JoseAlg *alg, JoseKey **key);
 extern JoseStatus jwk_check_alg(const JoseKey *key, const JoseAlg *alg);

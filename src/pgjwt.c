@@ -49,17 +49,18 @@ hmac_argument(FunctionCallInfo fcinfo)
 	return alg;
 }
 
-/* Whether a text is a JSON object, as a JWK or JWK Set is. */
+/* Whether a text that begins as JSON is JSON: a secret may well begin so. */
 static bool
-is_json_object(const char *text, size_t len)
+is_json(const char *text, size_t len)
 {
-	size_t		space = 0;
-	ClaimSet	object;
+	size_t		start = 0;
+	char	   *object;
+	ClaimSet	claims;
 
-	while (space < len && strchr(" \t\r\n", text[space]) != NULL)
-		space++;
-	return space < len && text[space] == '{' &&
-		claims_parse_text(pnstrdup(text, len), len, &object) != JOSE_BAD_JSON;
+	while (text[start] != '{' && text[start] != '[')
+		start++;
+	object = psprintf("{\"a\":%.*s}", (int) (len - start), text + start);
+	return claims_parse_text(object, strlen(object), &claims) != JOSE_BAD_JSON;
 }
 
 /*
@@ -69,9 +70,11 @@ is_json_object(const char *text, size_t len)
 static void
 check_secret(const char *secret, size_t len)
 {
+	JwkLooks	looks = jwk_looks_like_key(secret, len);
+
 	if (len == 0)
 		raise_argument("secret must not be empty", NULL);
-	if (jwk_looks_like_pem(secret, len) || is_json_object(secret, len))
+	if (looks == JWK_LOOKS_KEY_FILE || (looks == JWK_LOOKS_JSON && is_json(secret, len)))
 		raise_argument("a public or private key cannot be used as a shared secret", NULL);
 }
 

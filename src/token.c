@@ -102,16 +102,16 @@ verify_arguments(FunctionCallInfo fcinfo, VerifyArgs *args)
 static JoseStatus
 secret_key(const char *bytes, size_t len, JoseKey **key)
 {
+	int			encoding = GetDatabaseEncoding();
 	char	   *utf8;
 
-	if (jwk_looks_like_pem(bytes, len))
-		raise_argument("a public or private key cannot be used as a shared secret",
-					   "Name the key's own algorithm, such as RS256.");
-	/* the conversion would show the bytes that it refuses */
-	if (GetDatabaseEncoding() == PG_SQL_ASCII && !pg_verify_mbstr(PG_UTF8, bytes, len, true))
+	if (encoding == PG_SQL_ASCII && !pg_verify_mbstr(PG_UTF8, bytes, len, true))
 		return JOSE_BAD_KEY;
-	utf8 = pg_server_to_any(bytes, len, PG_UTF8);
-	return keycache_text(KEY_SECRET, utf8, utf8 == bytes ? len : strlen(utf8), key);
+	if (encoding == PG_SQL_ASCII || encoding == PG_UTF8)
+		return keycache_text(KEY_SECRET, bytes, len, key);
+	/* not pg_server_to_any, whose error would show the bytes that it refuses */
+	utf8 = claims_convert((const unsigned char *) bytes, len, encoding, PG_UTF8);
+	return utf8 != NULL ? keycache_text(KEY_SECRET, utf8, strlen(utf8), key) : JOSE_BAD_KEY;
 }
 
 /* A key of the text form; raises where it is no good. */
@@ -121,17 +121,15 @@ text_key(FunctionCallInfo fcinfo, KeyForm form)
 	text	   *key_text = key_text_argument(fcinfo, ARG_KEY);
 	const char *bytes = VARDATA_ANY(key_text);
 	size_t		len = VARSIZE_ANY_EXHDR(key_text);
+	JwkLooks	looks = jwk_looks_like_key(bytes, len);
 	JoseKey    *key;
 	JoseStatus	status;
 
-	for (size_t i = 0; i < len; i++)
-	{
-		if (bytes[i] == '{')
-			raise_argument("key looks like a JWK but was given as text",
-						   "Cast it to jsonb.");
-		if (strchr(" \t\r\n", bytes[i]) == NULL)
-			break;
-	}
+	if (looks == JWK_LOOKS_JSON)
+		raise_argument("key looks like a JWK but was given as text", "Cast it to jsonb.");
+	if (form == KEY_SECRET && looks == JWK_LOOKS_KEY_FILE)
+		raise_argument("a public or private key cannot be used as a shared secret",
+					   "Name the key's own algorithm, such as RS256.");
 	if (form == KEY_SECRET)
 		status = secret_key(bytes, len, &key);
 	else
@@ -358,7 +356,7 @@ signing_jwk(FunctionCallInfo fcinfo, Jwk *jwk)
 		raise_argument("payload, key and header must not be NULL", NULL);
 	status = keycache_jwk(key_document_argument(fcinfo, ARG_KEY), NULL, jwk);
 	if (status != JOSE_OK)
-		jose_raise_key(status == JOSE_UNKNOWN_KID ? JOSE_BAD_KEY : status);
+		jose_raise_document(status);
 	if (alg == NULL)
 		alg = jwkset_default_alg(jwk);
 	if (alg == NULL || !jwk->may_sign || (jwk->alg != NULL && jwk->alg != alg))

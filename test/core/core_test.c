@@ -1161,23 +1161,36 @@ test_hmac_switches(void)
 }
 
 static void
-test_looks_like_pem(void)
+test_looks_like_key(void)
 {
 	static const struct
 	{
 		const char *text;
 		size_t		len;
-		bool		pem;
+		JwkLooks	looks;
 	}			cases[] = {
-#define CASE(literal, pem) {(literal), sizeof(literal) - 1, (pem)}
-		CASE("-----BEGIN PUBLIC KEY-----", true), CASE("-----BEGIN", true), CASE("  \r\n-----BEGIN X", true),
-		CASE("x-----BEGIN", true), CASE("------BEGIN", true), CASE("a\0b-----BEGIN", true),
-		CASE("\xEF\xBB\xBF-----BEGIN", true), CASE("ssh-ed25519 AAAA", true), CASE(" \n\tssh-rsa AAAA", true),
-		CASE("\xEF\xBB\xBFssh-rsa", true), CASE("\xEF\xBB\xBF ssh-rsa", true), CASE(" \xEF\xBB\xBFssh-rsa", true),
-		CASE("ecdsa-sha2-nistp256 A", true),
-		CASE("", false), CASE(" ", false), CASE("-----BEGI", false), CASE("----BEGIN", false),
-		CASE("-----begin", false), CASE("my ssh-key", false), CASE("ssh", false), CASE("ecdsa-sha2", false),
-		CASE("\xEF\xBB", false), CASE("\xEF\xBB\xBF", false), CASE("-----", false), CASE("a plain secret", false),
+#define CASE(literal, looks) {(literal), sizeof(literal) - 1, JWK_LOOKS_##looks}
+		CASE("-----BEGIN PUBLIC KEY-----", KEY_FILE), CASE("-----BEGIN", KEY_FILE), CASE("  \r\n-----BEGIN X", KEY_FILE),
+		CASE("x-----BEGIN", KEY_FILE), CASE("------BEGIN", KEY_FILE), CASE("a\0b-----BEGIN", KEY_FILE),
+		CASE("\xEF\xBB\xBF-----BEGIN", KEY_FILE), CASE("---- BEGIN SSH2 PUBLIC KEY ----", KEY_FILE),
+		CASE("Comment\n---- BEGIN", KEY_FILE), CASE("{\"private_key\":\"-----BEGIN", KEY_FILE),
+		CASE("-----BEGI", PLAIN), CASE("----BEGIN", PLAIN), CASE("--- BEGIN", PLAIN), CASE("-----begin", PLAIN),
+		CASE("-----", PLAIN),
+
+		CASE("ssh-ed25519 AAAA", KEY_FILE), CASE(" \n\tssh-rsa AAAA", KEY_FILE), CASE("\xEF\xBB\xBFssh-rsa", KEY_FILE),
+		CASE("\xEF\xBB\xBF ssh-rsa", KEY_FILE), CASE(" \xEF\xBB\xBFssh-rsa", KEY_FILE),
+		CASE("ecdsa-sha2-nistp256 A", KEY_FILE), CASE("sk-ssh-ed25519@openssh.com AAAA", KEY_FILE),
+		CASE("sk-ecdsa-sha2-nistp256@openssh.com A", KEY_FILE), CASE("restrict ssh-rsa AAAA", KEY_FILE),
+		CASE("no-pty,command=\"a b\" ssh-rsa\t AAAAB3Nz x", KEY_FILE), CASE("host,[1::2]:22 sk-ssh-ed25519@openssh.com AAAA", KEY_FILE),
+		CASE("# mine\nssh-ed25519 AAAA", KEY_FILE), CASE("x ssh- ssh-rsa AAAA", KEY_FILE),
+		CASE("my ssh-key", PLAIN), CASE("my ssh-key is AAAA", PLAIN), CASE("x ssh-rsa", PLAIN), CASE("x ssh-rsa AAA", PLAIN),
+		CASE("xssh-rsa AAAA", PLAIN), CASE("x ssh-rsaAAAA", PLAIN), CASE("ssh", PLAIN), CASE("ecdsa-sha2", PLAIN), CASE("sk-", PLAIN),
+
+		CASE("{", JSON), CASE("{\"kty\":\"RSA\"}", JSON), CASE(" \t\r\n\v\f{", JSON), CASE("\xEF\xBB\xBF{", JSON),
+		CASE("\v\xEF\xBB\xBF\v{", JSON), CASE("[{\"kty\"", JSON), CASE("\v[ \n{", JSON),
+		CASE("[", PLAIN), CASE("[ ", PLAIN), CASE("[\"", PLAIN), CASE("x{", PLAIN), CASE("}", PLAIN),
+
+		CASE("", PLAIN), CASE(" ", PLAIN), CASE("\xEF\xBB", PLAIN), CASE("\xEF\xBB\xBF", PLAIN), CASE("a plain secret", PLAIN),
 #undef CASE
 	};
 
@@ -1186,7 +1199,7 @@ test_looks_like_pem(void)
 		char	   *copy = allocate(cases[i].len);
 
 		memcpy(copy, cases[i].text, cases[i].len);
-		check(jwk_looks_like_pem(copy, cases[i].len) == cases[i].pem, "looks like PEM: \"%s\"", cases[i].text);
+		check(jwk_looks_like_key(copy, cases[i].len) == cases[i].looks, "looks of \"%s\"", cases[i].text);
 		free(copy);
 	}
 }
@@ -2273,7 +2286,7 @@ main(void)
 	test_rsa_odd_sizes();
 	test_secrets();
 	test_hmac_switches();
-	test_looks_like_pem();
+	test_looks_like_key();
 	test_jwk_shape();
 	test_jwk_rsa();
 	test_jwk_rsa_sizes();

@@ -566,7 +566,7 @@ check_pem(const JoseKey *key, bool is_private)
 	JoseKey    *back;
 
 	(void) EXPECT(jwk_to_pem(key, is_private, &pem, &len), STATUS(OK));
-	PROPERTY(jwk_looks_like_pem((char *) pem, len));
+	PROPERTY(jwk_looks_like_key((char *) pem, len) == JWK_LOOKS_KEY_FILE);
 	(void) EXPECT(is_private ? jwk_from_public_pem((char *) pem, len, &back) :
 				  jwk_from_private_pem((char *) pem, len, &back),
 				  is_private ? STATUS(PRIVATE_KEY) : STATUS(NOT_PRIVATE_KEY));

@@ -78,35 +78,73 @@ begins_with(const char *text, size_t len, const char *word)
 static void
 check_surroundings(bool is_private, const char *pem, size_t len)
 {
-	PROPERTY(jwk_looks_like_pem(pem, len));
+	PROPERTY(jwk_looks_like_key(pem, len) == JWK_LOOKS_KEY_FILE);
 	/* OpenSSL passes over a byte order mark, but at the very beginning alone */
 	PROPERTY(begins_with(pem, len, BOM) ||
 			 status_between(is_private, BEFORE, pem, len, "\n \t\r\n") == JOSE_OK);
 	PROPERTY(status_between(is_private, "", pem, len, "\ntext behind") == JOSE_BAD_KEY);
 }
 
+static bool
+is_space(const char *text, size_t len)
+{
+	return len > 0 && *text != '\0' && strchr(" \t\n\v\f\r", *text) != NULL;
+}
+
 /*
- * What jwk_looks_like_pem has to say.
+ * Bytes of the white space and byte order marks in front.
+ */
+static size_t
+space_before(const char *text, size_t len)
+{
+	size_t		i = 0;
+
+	while (is_space(text + i, len - i) || begins_with(text + i, len - i, BOM))
+		i += is_space(text + i, len - i) ? 1 : strlen(BOM);
+	return i;
+}
+
+/*
+ * Whether the name of an OpenSSH key's type begins here.
  */
 static bool
-looks_like_pem(const char *text, size_t len)
+is_ssh_type(const char *text, size_t len)
 {
+	static const char *const types[] = {"ssh-", "sk-ssh-", "ecdsa-sha2-", "sk-ecdsa-sha2-"};
+	bool		found = false;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		found = found || begins_with(text, len, types[i]);
+	return found;
+}
+
+/*
+ * What jwk_looks_like_key has to say.
+ */
+static JwkLooks
+looks_like(const char *text, size_t len)
+{
+	size_t		start = space_before(text, len);
+
+	if (is_ssh_type(text + start, len - start))
+		return JWK_LOOKS_KEY_FILE;
 	for (size_t i = 0; i < len; i++)
 	{
-		if (begins_with(text + i, len - i, "-----BEGIN"))
-			return true;
+		size_t		end = i;
+
+		if (begins_with(text + i, len - i, "-----BEGIN") || begins_with(text + i, len - i, "---- BEGIN"))
+			return JWK_LOOKS_KEY_FILE;
+		if (i == 0 || !is_space(text + i - 1, 1) || !is_ssh_type(text + i, len - i))
+			continue;
+		while (end < len && !is_space(text + end, len - end))
+			end++;
+		end += space_before(text + end, len - end);
+		if (begins_with(text + end, len - end, "AAAA"))
+			return JWK_LOOKS_KEY_FILE;
 	}
-	for (; len > 0; text++, len--)
-	{
-		if (begins_with(text, len, BOM))
-		{
-			text += strlen(BOM) - 1;
-			len -= strlen(BOM) - 1;
-		}
-		else if (*text == '\0' || strchr(" \t\n\v\f\r", *text) == NULL)
-			break;
-	}
-	return begins_with(text, len, "ssh-") || begins_with(text, len, "ecdsa-sha2-");
+	if (begins_with(text + start, len - start, "["))
+		start += 1 + space_before(text + start + 1, len - start - 1);
+	return begins_with(text + start, len - start, "{") ? JWK_LOOKS_JSON : JWK_LOOKS_PLAIN;
 }
 
 /*
@@ -133,7 +171,7 @@ check_pem(const char *pem, size_t len, const JoseAlg *alg, uint64_t as_private, 
 		fuzz_check_key(public_key, alg);
 	if (ok)
 		check_surroundings(private_status == JOSE_OK, pem, len);
-	PROPERTY(jwk_looks_like_pem(pem, len) == looks_like_pem(pem, len));
+	PROPERTY(jwk_looks_like_key(pem, len) == looks_like(pem, len));
 	jwk_free(private_key);
 	jwk_free(public_key);
 	return ok;

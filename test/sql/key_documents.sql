@@ -101,7 +101,68 @@ FROM (VALUES ('weak', 'HS256'), ('good', 'HS256'), ('good', 'HS512')) AS t (kid,
 	 (VALUES (NULL::text[]), ('{HS256}'), ('{HS256,HS512}')) AS a (algorithms)
 WHERE keys = 'set' OR keys ~ kid ORDER BY kid, alg, keys COLLATE "C", algorithms NULLS FIRST;
 
-DROP TABLE stored, key;
+-- and of a set that is to sign, its only key
+SELECT keys, pg_temp.outcome(format('auth.jwt_sign(%L, jsonb_build_object(%L, %L::jsonb))', '{}', 'keys', keys)) AS jwt_sign,
+	   pg_temp.outcome(format('auth.jwk_thumbprint(jsonb_build_object(%L, %L::jsonb))', 'keys', keys)) AS jwk_thumbprint
+FROM unnest(ARRAY['[{"kty": "EC"}]', jsonb_build_array(:'weak'::jsonb, :'good'::jsonb)]) AS keys;
+
+--
+-- A key for anything but signatures does not become one
+--
+SELECT uses, pg_temp.outcome(format('auth.jwk_public(%L) ->> %L', jwk || uses, 'use')) FROM key, unnest(ARRAY[
+	'{}', '{"use": "sig"}', '{"use": "enc"}', '{"use": "Sig"}', '{"key_ops": ["verify"]}', '{"key_ops": ["sign"]}', '{"key_ops": ["encrypt", "wrapKey"]}', '{"key_ops": []}', '{"key_ops": "sign"}'
+]::jsonb[]) AS uses WHERE kty = 'RSA';
+
+--
+-- A secret that is somebody's key file: anybody may have the public half
+--
+CREATE TEMP TABLE file (n serial, text text);
+INSERT INTO file (text) VALUES ('{"kty":"RSA"}'), (E'\uFEFF{"kty":"RSA"}'), (E'\x0b{"kty":"RSA"}'), (E'\t\uFEFF\x0b\f{"kty":"RSA"}'), ('[{"kty":"RSA"},{"kty":"EC"}]'), (E'\uFEFF[ {"kty":"RSA"}]'),
+	('{ is how I begin'), ('[{ is how I begin'), ('[1]'), ('"kty"'),
+	('-----BEGIN PUBLIC KEY-----'), (E'\uFEFF\n-----BEGIN CERTIFICATE-----'), ('---- BEGIN SSH2 PUBLIC KEY ----'), (E'Subject: me\n---- BEGIN SSH2 PUBLIC KEY ----'), ('--- I BEGIN'),
+	('ssh-rsa AAAAB3NzaC1yc2E'), (E'\uFEFFecdsa-sha2-nistp256 AAAA'), ('sk-ssh-ed25519@openssh.com AAAAGnNr'), ('sk-ecdsa-sha2-nistp256@openssh.com AAAA'),
+	('restrict ssh-rsa AAAAB3NzaC1yc2E'), ('no-pty,command="ls -l" ssh-ed25519 AAAAC3Nz me@host'), ('host.test,192.0.2.1 ssh-rsa AAAAB3Nz'), ('for my ssh-rsa secret');
+SELECT to_json(replace(text, E'\uFEFF', '<BOM>')) AS text, split_part(signs, '; ', 2) AS hint, verifies = signs AS same, by_pgjwt
+FROM file, pg_temp.outcome(format('left(auth.jwt_sign(%L, rpad(%L, 64)), 0)', '{}', text)) AS signs,
+	 pg_temp.outcome(format('left(auth.jwt_try_verify(%L, rpad(%L, 64))::text, 0)', 'x', text)) AS verifies,
+	 pg_temp.outcome(format('left(sign(%L, %L), 0)', '{}', text)) AS by_pgjwt ORDER BY n;
+-- as PEM, what looks like a JWK is told so as well
+SELECT to_json(replace(text, E'\uFEFF', '<BOM>')) AS text, pg_temp.outcome(format('auth.jwt_sign(%L, %L, %L)', '{}', text, 'RS256')) AS jwt_sign, pg_temp.outcome(format('auth.jwt_verify(%L, %L, %L)', 'x', text, '{RS256}')) AS jwt_verify
+FROM file WHERE n IN (1, 2, 3, 5, 11, 16) ORDER BY n;
+
+-- What a call costs, for the planner
+SELECT procost, string_agg(DISTINCT proname, ' ' ORDER BY proname) AS functions FROM pg_proc
+WHERE probin ~ 'jwt_auth' AND procost > 1 GROUP BY procost ORDER BY procost;
+
+DROP TABLE stored, key, file;
 DROP EXTENSION jwt_auth_pgjwt;
 DROP EXTENSION jwt_auth, pgcrypto CASCADE;
 DROP SCHEMA auth;
+
+--
+-- A secret that is not all characters of UTF-8: nothing of it is shown
+--
+SELECT current_database() AS here \gset
+CREATE DATABASE regress_win1252 ENCODING 'WIN1252' LOCALE 'C' TEMPLATE template0;
+CREATE DATABASE regress_euc_jp ENCODING 'EUC_JP' LOCALE 'C' TEMPLATE template0;
+CREATE DATABASE regress_sql_ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0;
+\c regress_win1252
+SET client_min_messages = warning;
+CREATE EXTENSION jwt_auth CASCADE;
+SELECT auth.jwt_sign('{}', repeat(chr(129), 32));
+SELECT * FROM auth.jwt_try_verify('x', repeat(chr(129), 32));
+-- others are the bytes that they have in UTF-8
+SELECT auth.jwt_verify(auth.jwt_sign('{}', repeat(chr(233), 16)), jsonb_build_object('kty', 'oct', 'k', auth.base64url_encode(decode(repeat('c3a9', 16), 'hex')))) AS of_utf8;
+\c regress_euc_jp
+SET client_min_messages = warning;
+CREATE EXTENSION jwt_auth CASCADE;
+SELECT auth.jwt_sign('{}', repeat(convert_from('\xa9a1', 'EUC_JP'), 16));
+SELECT auth.jwt_verify(auth.jwt_sign('{}', repeat(convert_from('\xa4a2', 'EUC_JP'), 16)), jsonb_build_object('kty', 'oct', 'k', auth.base64url_encode(decode(repeat('e38182', 16), 'hex')))) AS of_utf8;
+\c regress_sql_ascii
+SET client_min_messages = warning;
+CREATE EXTENSION jwt_auth CASCADE;
+SELECT auth.jwt_sign('{}', repeat(chr(233), 32));
+\c :here
+DROP DATABASE regress_win1252;
+DROP DATABASE regress_euc_jp;
+DROP DATABASE regress_sql_ascii;
