@@ -263,12 +263,18 @@ AS 'MODULE_PATHNAME', 'jwt_auth_changed';
 COMMENT ON FUNCTION auth._changed() IS
 'Internal: tells every backend and standby that the table has changed';
 
--- ALWAYS: rows that logical replication applies count as well.
+-- Of the tables that every backend has a copy of.  ALWAYS: rows that logical
+-- replication applies count as well.
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.keys
 	FOR EACH ROW EXECUTE FUNCTION auth._changed();
 CREATE TRIGGER truncated AFTER TRUNCATE ON auth.keys
 	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
 ALTER TABLE auth.keys ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.clients
+	FOR EACH ROW EXECUTE FUNCTION auth._changed();
+CREATE TRIGGER truncated AFTER TRUNCATE ON auth.clients
+	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
+ALTER TABLE auth.clients ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
 
 CREATE FUNCTION auth._generate_key(algorithm text, purpose text,
 	OUT kid text, OUT public_jwk jsonb, OUT wrapped_key bytea)

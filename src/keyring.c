@@ -24,8 +24,6 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
-#include "utils/memutils.h"
 
 #include "arguments.h"
 #include "base64url.h"
@@ -65,10 +63,16 @@ static const char *const purpose_names[] = {
 	[PURPOSE_REFRESH] = "refresh",
 };
 
-static MemoryContext ring_context;
-static RingKey *ring;
-static int	ring_size;
-static bool ring_valid;
+typedef struct Ring
+{
+	int			size;
+	int			capacity;
+	RingKey    *keys;
+} Ring;
+
+static void *load_ring(TableScan *scan);
+
+static TableCopy ring_copy = {.table = TABLE_KEYS,.name = "key ring",.load = load_ring};
 
 /* What wrapped bytes are bound to: they unwrap in their own row alone. */
 static char *
@@ -99,64 +103,32 @@ read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 	key->longest_lifetime = client_interval_usec(values[KEYS_LONGEST_LIFETIME]);
 }
 
-/* Reads the whole table into a new copy; the old one stays until it is done. */
-static void
-load_ring(void)
+static void *
+load_ring(TableScan *scan)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "jwt_auth key ring",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	int			capacity = 8;
-	int			n = 0;
-	RingKey    *keys = palloc(capacity * sizeof(RingKey));
+	Ring	   *ring = palloc0(sizeof(Ring));
 	Datum		values[KEYS_NATTS];
 	bool		nulls[KEYS_NATTS];
-	TableScan	scan;
 
-	ring_valid = true;			/* an invalidation from here on counts */
-	tables_scan_begin(&scan, TABLE_KEYS);
-	while (tables_scan_next(&scan, values, nulls))
+	ring->capacity = 8;
+	ring->keys = palloc(ring->capacity * sizeof(RingKey));
+	while (tables_scan_next(scan, values, nulls))
 	{
-		if (n == capacity)
-			keys = repalloc(keys, (capacity *= 2) * sizeof(RingKey));
-		read_ring_key(values, nulls, &keys[n++]);
+		if (ring->size == ring->capacity)
+			ring->keys = repalloc(ring->keys, (ring->capacity *= 2) * sizeof(RingKey));
+		read_ring_key(values, nulls, &ring->keys[ring->size++]);
 	}
-	tables_scan_end(&scan);
-	MemoryContextSwitchTo(caller);
-
-	if (ring_context != NULL)
-		MemoryContextDelete(ring_context);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	ring_context = context;
-	ring = keys;
-	ring_size = n;
-}
-
-/* Makes the copy the newest committed state. */
-static void
-refresh_ring(void)
-{
-	AcceptInvalidationMessages();
-	if (ring_valid)
-		return;
-	PG_TRY();
-	{
-		load_ring();
-	}
-	PG_CATCH();
-	{
-		ring_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	return ring;
 }
 
 static RingKey *
 find_key(const char *kid)
 {
-	for (int i = 0; i < ring_size; i++)
-		if (strcmp(ring[i].kid, kid) == 0)
-			return &ring[i];
+	Ring	   *ring = tables_copy(&ring_copy);
+
+	for (int i = 0; i < ring->size; i++)
+		if (strcmp(ring->keys[i].kid, kid) == 0)
+			return &ring->keys[i];
 	return NULL;
 }
 
@@ -180,12 +152,16 @@ may_verify(const RingKey *key, TimestampTz now)
 static RingKey *
 active_key(KeyPurpose purpose)
 {
+	Ring	   *ring = tables_copy(&ring_copy);
 	TimestampTz now = GetCurrentTimestamp();
 
-	refresh_ring();
-	for (int i = 0; i < ring_size; i++)
-		if (ring[i].purpose == purpose && ring[i].alg != NULL && is_active(&ring[i], now))
-			return &ring[i];
+	for (int i = 0; i < ring->size; i++)
+	{
+		RingKey    *key = &ring->keys[i];
+
+		if (key->purpose == purpose && key->alg != NULL && is_active(key, now))
+			return key;
+	}
 	return NULL;
 }
 
@@ -198,7 +174,7 @@ public_key(RingKey *key)
 
 	if (key->public_key == NULL)
 	{
-		caller = MemoryContextSwitchTo(ring_context);
+		caller = MemoryContextSwitchTo(ring_copy.context);
 		if (jwkset_read(key->public_jwk, key->kid, &jwk) != JOSE_OK)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -228,7 +204,7 @@ private_key(RingKey *key)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("private key \"%s\" in the key ring is damaged", key->kid)));
-		caller = MemoryContextSwitchTo(ring_context);
+		caller = MemoryContextSwitchTo(ring_copy.context);
 		key->private_key = jwt_own_key(parsed);
 		MemoryContextSwitchTo(caller);
 	}
@@ -286,7 +262,6 @@ keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
 
 	if (status != JOSE_OK)
 		return status;
-	refresh_ring();
 	key = jwt->kid != NULL ? find_key(jwt->kid) : NULL;
 	if (key == NULL || key->alg == NULL || !may_verify(key, now))
 		return JOSE_UNKNOWN_KID;
@@ -480,9 +455,10 @@ purpose_argument(text *name)
 static bool
 nothing_wrapped(void)
 {
-	refresh_ring();
-	for (int i = 0; i < ring_size; i++)
-		if (ring[i].wrapped != NULL && !ring[i].revoked)
+	Ring	   *ring = tables_copy(&ring_copy);
+
+	for (int i = 0; i < ring->size; i++)
+		if (ring->keys[i].wrapped != NULL && !ring->keys[i].revoked)
 			return false;
 	return true;
 }
@@ -569,5 +545,5 @@ jwt_auth_ensure_key(PG_FUNCTION_ARGS)
 void
 keyring_init(void)
 {
-	tables_watch(TABLE_KEYS, &ring_valid);
+	tables_watch(&ring_copy);
 }
