@@ -48,7 +48,8 @@ enum
 	KEYS_SUPERSEDED_AT = 7,
 	KEYS_REVOKED_AT = 8,
 	KEYS_LONGEST_LIFETIME = 9,
-	KEYS_NATTS = 10,
+	KEYS_IMPORTED = 10,
+	KEYS_NATTS = 11,
 };
 
 /* A walk over a table as it is committed now. */
