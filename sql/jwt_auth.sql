@@ -429,8 +429,12 @@ CREATE FUNCTION auth.import_pem(pem text, algorithm text, purpose text DEFAULT '
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF algorithm IS NULL THEN
-		RAISE EXCEPTION 'algorithm must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	IF pem IS NULL OR algorithm IS NULL THEN
+		RAISE EXCEPTION 'pem and algorithm must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF pem ~ '^\s*\{' THEN
+		RAISE EXCEPTION 'key looks like a JWK but was given as PEM'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use auth.import_key().';
 	END IF;
 	RETURN auth.import_key(auth.jwk_from_pem(pem) ||
 						   jsonb_strip_nulls(jsonb_build_object('alg', algorithm, 'kid', kid)), purpose, activate);
@@ -444,6 +448,9 @@ CREATE FUNCTION auth.import_secret(secret text, algorithm text DEFAULT 'HS256', 
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF secret IS NULL THEN
+		RAISE EXCEPTION 'secret must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	IF algorithm IS NULL OR algorithm NOT LIKE 'HS%' THEN
 		RAISE EXCEPTION 'algorithm of a shared secret must be "HS256", "HS384" or "HS512"'
 			USING ERRCODE = 'invalid_parameter_value';
@@ -493,7 +500,7 @@ BEGIN
 		-- It never signed: whoever was to make room for it stays.
 		UPDATE auth.keys k SET superseded_at = revoked.superseded_at
 		WHERE k.purpose = revoked.purpose AND k.revoked_at IS NULL AND k.superseded_at = revoked.activates_at;
-	ELSIF revoked.superseded_at IS NULL OR revoked.superseded_at > instant THEN
+	ELSIF revoked.activates_at <= instant AND (revoked.superseded_at IS NULL OR revoked.superseded_at > instant) THEN
 		-- The next one, which is published already, takes over at once.
 		UPDATE auth.keys k SET activates_at = instant
 		WHERE k.purpose = revoked.purpose AND k.revoked_at IS NULL AND k.activates_at = revoked.superseded_at
@@ -1450,7 +1457,7 @@ END
 $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
-REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log FROM PUBLIC;
+REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;

@@ -147,11 +147,12 @@ is_active(const RingKey *key, TimestampTz now)
 static bool
 may_verify(const RingKey *key, TimestampTz now)
 {
-	int64		tail = key->longest_lifetime + jwt_auth_leeway * USECS_PER_SEC;
+	int64		leeway = jwt_auth_leeway * USECS_PER_SEC;
 
-	if (key->revoked || key->alg == NULL || (now < key->activates_at && !key->imported))
+	if (key->revoked || key->alg == NULL || (now + leeway < key->activates_at && !key->imported))
 		return false;
-	return key->superseded_at == DT_NOEND || now < key->superseded_at + tail;
+	return key->superseded_at == DT_NOEND ||
+		now < key->superseded_at + key->longest_lifetime + leeway;
 }
 
 static RingKey *
