@@ -527,6 +527,19 @@ $$;
 COMMENT ON FUNCTION auth._replace_key(auth.keys) IS
 'Internal: a key that signs at once, of the same algorithm where that is still allowed';
 
+CREATE FUNCTION auth._require_read_committed()
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'not every key may be visible to this transaction'
+			USING ERRCODE = 'invalid_transaction_state', HINT = 'Use a transaction of isolation level READ COMMITTED.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._require_read_committed() IS
+'Internal: raises where a snapshot of before could hide a row that a command for all rows must not miss';
+
 CREATE FUNCTION auth.revoke_all(reason text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -540,6 +553,7 @@ BEGIN
 	IF reason IS NULL THEN
 		RAISE EXCEPTION 'reason must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
+	PERFORM auth._require_read_committed();
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	instant := clock_timestamp();
 	active := ARRAY(SELECT k FROM auth._active_key('access') k WHERE k.kid IS NOT NULL
@@ -567,6 +581,7 @@ AS $$
 DECLARE
 	rewrapped int;
 BEGIN
+	PERFORM auth._require_read_committed();
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	UPDATE auth.keys k SET wrapped_key = auth._rewrap(k.kid, k.purpose, k.algorithm, k.wrapped_key)
 	WHERE k.wrapped_key IS NOT NULL AND k.revoked_at IS NULL;
