@@ -511,6 +511,7 @@ BEGIN
 		END IF;
 	END IF;
 	PERFORM auth._keys_changed();
+	PERFORM auth._flush_commit();
 	RETURN successor;
 END
 $$;
