@@ -108,7 +108,7 @@ sub wait_for_all
 my $script = "$PostgreSQL::Test::Utils::tmp_check/look.sql";
 append_to_file($script, "CALL look();\n\\sleep 10 ms\n");
 my @pgbench = ('pgbench', '-n', '-c', $backends, '-j', 2, '-T', 3600, '-f', $script,
-	'-h', $node->host, '-p', $node->port, 'postgres');
+	$node->connstr('postgres') . ' application_name=pgbench');
 
 change(token_named('first'));
 $pgbench = IPC::Run::start(\@pgbench, '<', \undef, '>&', \$pgbench_log);
