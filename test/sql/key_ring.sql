@@ -536,5 +536,5 @@ GROUP BY call ORDER BY call COLLATE "C";
 DROP OWNED BY regress_keys, regress_monitor, regress_admin, regress_nobody;
 DROP ROLE regress_keys, regress_monitor, regress_admin, regress_nobody;
 SET client_min_messages = warning;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto CASCADE;
 DROP SCHEMA auth;
