@@ -50,13 +50,21 @@ sub write_key
 	chmod $mode // 0600, $path;
 }
 
-# Settings that count from the next session on
+# Changes settings, which count from the next session on.
 sub set
 {
 	my (%settings) = @_;
 
 	$node->adjust_conf('postgresql.conf', "jwt_auth.$_", "'$settings{$_}'") foreach sort keys %settings;
 	$node->reload;
+	is_set(%settings);
+}
+
+# Waits until new sessions have these settings.
+sub is_set
+{
+	my (%settings) = @_;
+
 	foreach my $name (sort keys %settings)
 	{
 		$node->poll_query_until('postgres', "SELECT auth._setting('$name') = '$settings{$name}'")
@@ -229,13 +237,27 @@ is(try("SELECT auth.jwt_verify(auth.jwt_sign('{\"exp\": 9999999999}', 'a secret 
 	'9999999999', '... and the key that came in between');
 is(try('SELECT auth.rewrap_keys()'), '3', 'rewrapping again does no harm');
 
+# The same by the book, to a third file
+my $third = "$directory/third.key";
+my @commands = slurp_file('docs/keys.md') =~ /^```sql\n(.*?)^```$/msg;
+is(scalar @commands, 2, 'docs/keys.md says it in two steps');
+s/'jwt_auth\.key'/'$new'/, s/'\/run\/secrets\/jwt_auth'/'$third'/ foreach @commands;
+sql("SELECT auth.jwks(); $_") foreach split /;\n/, $commands[0];
+is_set(master_key_file => $third, previous_master_key_file => $new);
+$before = sql($wrapped);
+sql("SELECT auth.jwks(); $_") foreach split /;\n/, $commands[1];
+isnt(sql($wrapped), $before, 'the keys are wrapped anew');
+is_set(previous_master_key_file => '');
+unlink $new;
+like(try("SELECT auth.jwt_sign('{}')"), qr/^eyJ/, 'and the old file is not needed');
+
 # Wrapped bytes belong to their row: moved to another one they are of no use.
 like(try("UPDATE auth.keys k SET wrapped_key = (SELECT wrapped_key FROM auth.keys WHERE kid = 'between') WHERE kid = '$access_kid';
 		  SELECT auth.jwt_sign('{}')"),
 	qr/is not the one that the keys are wrapped under/, 'a wrapped key in another row is refused');
 
 my $log = slurp_file($node->logfile);
-foreach my $secret ($right, $other, slurp_file($new))
+foreach my $secret ($right, $other, slurp_file($third))
 {
 	unlike($log, qr/\Q${\substr($secret, 0, 20)}\E/i, 'no error shows what is in a file');
 }
