@@ -90,7 +90,8 @@ CREATE TABLE auth.clients (
 );
 
 -- A key signs from activates_at (NULL: never) until superseded_at.  The two
--- exclusions are what keeps two keys of a purpose from signing at once.
+-- exclusions are what keeps two keys of a purpose from signing at once.  A key
+-- that was imported may have signed elsewhere before.
 CREATE TABLE auth.keys (
 	kid text COLLATE "C" PRIMARY KEY,
 	purpose text NOT NULL CHECK (purpose IN ('access', 'refresh')),
@@ -102,6 +103,7 @@ CREATE TABLE auth.keys (
 	superseded_at timestamptz,
 	revoked_at timestamptz,
 	longest_lifetime interval NOT NULL,
+	imported boolean NOT NULL DEFAULT false,
 	CHECK (public_jwk IS NOT NULL OR wrapped_key IS NOT NULL),
 	CONSTRAINT keys_one_active_access EXCLUDE USING gist (tstzrange(activates_at, superseded_at) WITH &&)
 		WHERE (purpose = 'access' AND activates_at IS NOT NULL AND revoked_at IS NULL),
@@ -263,19 +265,38 @@ AS 'MODULE_PATHNAME', 'jwt_auth_changed';
 COMMENT ON FUNCTION auth._changed() IS
 'Internal: tells every backend and standby that the table has changed';
 
--- ALWAYS: rows that logical replication applies count as well.
+-- Of the tables that every backend has a copy of.  ALWAYS: rows that logical
+-- replication applies count as well.
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.keys
 	FOR EACH ROW EXECUTE FUNCTION auth._changed();
 CREATE TRIGGER truncated AFTER TRUNCATE ON auth.keys
 	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
 ALTER TABLE auth.keys ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.clients
+	FOR EACH ROW EXECUTE FUNCTION auth._changed();
+CREATE TRIGGER truncated AFTER TRUNCATE ON auth.clients
+	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
+ALTER TABLE auth.clients ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
 
 CREATE FUNCTION auth._generate_key(algorithm text, purpose text,
-	OUT kid text, OUT public_jwk jsonb, OUT wrapped_key bytea)
+	OUT kid text, OUT algorithm_name text, OUT public_jwk jsonb, OUT wrapped_key bytea)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_generate_key';
 COMMENT ON FUNCTION auth._generate_key(text, text) IS
 'Internal: a fresh key, its private half wrapped under the master key';
+
+CREATE FUNCTION auth._wrap_jwk(key jsonb, purpose text,
+	OUT kid text, OUT algorithm_name text, OUT public_jwk jsonb, OUT wrapped_key bytea)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_wrap_jwk';
+COMMENT ON FUNCTION auth._wrap_jwk(jsonb, text) IS
+'Internal: a JWK from elsewhere, its private half wrapped under the master key';
+
+CREATE FUNCTION auth._rewrap(kid text, purpose text, algorithm text, wrapped_key bytea)
+RETURNS bytea LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_rewrap';
+COMMENT ON FUNCTION auth._rewrap(text, text, text, bytea) IS
+'Internal: a wrapped key, wrapped again under the master key file of now';
 
 CREATE FUNCTION auth._ensure_key(purpose text)
 RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -289,55 +310,314 @@ AS 'MODULE_PATHNAME', 'jwt_auth_setting';
 COMMENT ON FUNCTION auth._setting(text) IS
 'Internal: a setting of ours, read with the library loaded, so that no user can have put it there';
 
+CREATE FUNCTION auth._add_key(kid text, purpose text, algorithm text, public_jwk jsonb, wrapped_key bytea,
+	imported boolean, activate_in interval)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	starts_at timestamptz;
+BEGIN
+	IF activate_in < '0' OR activate_in > '1 year' THEN
+		RAISE EXCEPTION 'activate_in must be between zero and one year'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF EXISTS (SELECT FROM auth.keys k WHERE k.kid = _add_key.kid) THEN
+		RAISE EXCEPTION 'key ring already has a key with this kid' USING ERRCODE = 'unique_violation';
+	END IF;
+	IF activate_in IS NOT NULL THEN
+		starts_at := clock_timestamp();
+		-- The first key of a purpose signs at once: no verifier can have another.
+		IF (auth._active_key(purpose)).kid IS NOT NULL THEN
+			starts_at := starts_at + activate_in;
+		END IF;
+		UPDATE auth.keys k SET superseded_at = greatest(k.activates_at, starts_at)
+		WHERE k.purpose = _add_key.purpose AND k.revoked_at IS NULL
+		  AND k.activates_at IS NOT NULL AND (k.superseded_at IS NULL OR k.superseded_at > starts_at);
+	END IF;
+	INSERT INTO auth.keys (kid, purpose, algorithm, public_jwk, wrapped_key, activates_at, longest_lifetime, imported)
+	VALUES (_add_key.kid, _add_key.purpose, _add_key.algorithm, _add_key.public_jwk, _add_key.wrapped_key, starts_at,
+			auth._setting(_add_key.purpose || '_token_lifetime')::interval, _add_key.imported);
+	PERFORM auth._audit(CASE WHEN imported THEN 'key_imported' ELSE 'key_created' END,
+						details => jsonb_build_object('kid', kid, 'purpose', purpose, 'algorithm', algorithm));
+	PERFORM auth._keys_changed();
+	RETURN kid;
+EXCEPTION WHEN exclusion_violation THEN
+	-- A key that this transaction's snapshot does not show.
+	RAISE EXCEPTION 'could not serialize access due to a concurrently created key'
+		USING ERRCODE = 'serialization_failure';
+END
+$$;
+COMMENT ON FUNCTION auth._add_key(text, text, text, jsonb, bytea, boolean, interval) IS
+'Internal: puts a key into the ring, to sign after activate_in; to verify alone where that is NULL';
+
+CREATE FUNCTION auth._active_key(purpose text)
+RETURNS auth.keys LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT k FROM auth.keys k
+WHERE k.purpose = _active_key.purpose AND k.revoked_at IS NULL
+  AND k.activates_at <= clock_timestamp() AND (k.superseded_at IS NULL OR k.superseded_at > clock_timestamp())
+$$;
+COMMENT ON FUNCTION auth._active_key(text) IS
+'Internal: the key that signs now';
+
+CREATE FUNCTION auth._keys_changed()
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT pg_notify('pgrst', 'reload config')
+$$;
+COMMENT ON FUNCTION auth._keys_changed() IS
+'Internal: has PostgREST fetch the public keys again';
+
 CREATE FUNCTION auth.create_key(algorithm text DEFAULT 'ES256', purpose text DEFAULT 'access',
 	activate_in interval DEFAULT '10 s')
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	new_key record;
-	starts_at timestamptz;
 BEGIN
-	IF algorithm IS NULL OR purpose IS NULL THEN
-		RAISE EXCEPTION 'algorithm and purpose must not be NULL' USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	IF activate_in IS NULL OR activate_in < '0' OR activate_in > '1 year' THEN
-		RAISE EXCEPTION 'activate_in must be between zero and one year'
-			USING ERRCODE = 'invalid_parameter_value';
+	IF algorithm IS NULL OR purpose IS NULL OR activate_in IS NULL THEN
+		RAISE EXCEPTION 'algorithm, purpose and activate_in must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
-	new_key := auth._generate_key(create_key.algorithm, create_key.purpose);
-
-	-- The first key of a purpose signs at once: no verifier can have another.
-	starts_at := clock_timestamp();
-	IF EXISTS (SELECT FROM auth.keys k
-			   WHERE k.purpose = create_key.purpose AND k.revoked_at IS NULL
-				 AND k.activates_at <= starts_at AND (k.superseded_at IS NULL OR k.superseded_at > starts_at)) THEN
-		starts_at := starts_at + activate_in;
-	END IF;
-	UPDATE auth.keys k SET superseded_at = greatest(k.activates_at, starts_at)
-	WHERE k.purpose = create_key.purpose AND k.revoked_at IS NULL
-	  AND k.activates_at IS NOT NULL AND (k.superseded_at IS NULL OR k.superseded_at > starts_at);
-	INSERT INTO auth.keys (kid, purpose, algorithm, public_jwk, wrapped_key, activates_at, longest_lifetime)
-	VALUES (new_key.kid, create_key.purpose, create_key.algorithm, new_key.public_jwk, new_key.wrapped_key,
-			starts_at, auth._setting(create_key.purpose || '_token_lifetime')::interval);
-
-	PERFORM auth._audit('key_created', details => jsonb_build_object('kid', new_key.kid,
-		'purpose', create_key.purpose, 'algorithm', create_key.algorithm));
-	PERFORM pg_notify('pgrst', 'reload config');
-	RETURN new_key.kid;
+	new_key := auth._generate_key(algorithm, purpose);
+	RETURN auth._add_key(new_key.kid, purpose, algorithm, new_key.public_jwk, new_key.wrapped_key, false, activate_in);
 END
 $$;
 COMMENT ON FUNCTION auth.create_key(text, text, interval) IS
 'Creates a signing key and returns its kid: published at once, signing after activate_in (the first of a purpose at once)';
+
+CREATE FUNCTION auth.rotate_key(purpose text DEFAULT 'access', activate_in interval DEFAULT '10 s')
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	active auth.keys;
+BEGIN
+	-- Makes the first key where there is none, and refuses other purposes.
+	PERFORM auth._ensure_key(coalesce(purpose, ''));
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	active := auth._active_key(purpose);
+	RETURN auth.create_key(active.algorithm, purpose, activate_in);
+END
+$$;
+COMMENT ON FUNCTION auth.rotate_key(text, interval) IS
+'Creates a key of the active one''s algorithm that takes over after activate_in; returns its kid';
+
+CREATE FUNCTION auth.import_key(key jsonb, purpose text DEFAULT 'access', activate boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new_key record;
+BEGIN
+	IF key IS NULL OR purpose IS NULL OR activate IS NULL THEN
+		RAISE EXCEPTION 'key, purpose and activate must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	new_key := auth._wrap_jwk(key, purpose);
+	IF activate AND new_key.wrapped_key IS NULL THEN
+		RAISE EXCEPTION 'a public key cannot sign'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Import it with activate => false, to verify alone.';
+	END IF;
+	RETURN auth._add_key(new_key.kid, purpose, new_key.algorithm_name, new_key.public_jwk, new_key.wrapped_key,
+						 true, CASE WHEN activate THEN interval '10 s' END);
+END
+$$;
+COMMENT ON FUNCTION auth.import_key(jsonb, text, boolean) IS
+'Takes a JWK from elsewhere into the ring and returns its kid: it verifies at once and signs after ten seconds, or never where not activate';
+
+CREATE FUNCTION auth.import_pem(pem text, algorithm text, purpose text DEFAULT 'access', kid text DEFAULT NULL,
+	activate boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF pem IS NULL OR algorithm IS NULL THEN
+		RAISE EXCEPTION 'pem and algorithm must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF pem ~ '^\s*\{' THEN
+		RAISE EXCEPTION 'key looks like a JWK but was given as PEM'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use auth.import_key().';
+	END IF;
+	RETURN auth.import_key(auth.jwk_from_pem(pem) ||
+						   jsonb_strip_nulls(jsonb_build_object('alg', algorithm, 'kid', kid)), purpose, activate);
+END
+$$;
+COMMENT ON FUNCTION auth.import_pem(text, text, text, text, boolean) IS
+'The same for a private or public key in PEM, or a certificate';
+
+CREATE FUNCTION auth.import_secret(secret text, algorithm text DEFAULT 'HS256', purpose text DEFAULT 'access',
+	kid text DEFAULT NULL, activate boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF secret IS NULL THEN
+		RAISE EXCEPTION 'secret must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF algorithm IS NULL OR algorithm NOT LIKE 'HS%' THEN
+		RAISE EXCEPTION 'algorithm of a shared secret must be "HS256", "HS384" or "HS512"'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	-- Signing refuses what is no secret: PEM, a JWK, too few bytes.
+	PERFORM auth.jwt_sign('{}', secret, algorithm);
+	RETURN auth.import_key(jsonb_strip_nulls(jsonb_build_object(
+		'kty', 'oct', 'k', auth.base64url_encode(convert_to(secret, 'UTF8')), 'alg', algorithm, 'kid', kid)),
+		purpose, activate);
+END
+$$;
+COMMENT ON FUNCTION auth.import_secret(text, text, text, text, boolean) IS
+'The same for a shared secret: the bytes of its text in UTF-8';
+
+CREATE FUNCTION auth._revoke(key auth.keys, instant timestamptz)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- What it could sign with goes; a secret leaves its place empty.
+UPDATE auth.keys k
+SET revoked_at = instant, wrapped_key = CASE WHEN k.public_jwk IS NULL THEN ''::bytea END
+WHERE k.kid = key.kid
+$$;
+COMMENT ON FUNCTION auth._revoke(auth.keys, timestamptz) IS
+'Internal: marks a key as revoked and deletes its private half';
+
+CREATE FUNCTION auth.revoke_key(kid text)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	instant timestamptz;
+	revoked auth.keys;
+	successor text;
+BEGIN
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	instant := clock_timestamp();
+	SELECT * INTO revoked FROM auth.keys k WHERE k.kid = revoke_key.kid;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'key ring has no key with this kid' USING ERRCODE = 'no_data_found';
+	END IF;
+	IF revoked.revoked_at IS NOT NULL THEN
+		RETURN NULL;
+	END IF;
+	PERFORM auth._revoke(revoked, instant);
+	PERFORM auth._audit('key_revoked', details => jsonb_build_object('kid', kid, 'purpose', revoked.purpose));
+
+	IF revoked.activates_at > instant THEN
+		-- It never signed: whoever was to make room for it stays.
+		UPDATE auth.keys k SET superseded_at = revoked.superseded_at
+		WHERE k.purpose = revoked.purpose AND k.revoked_at IS NULL AND k.superseded_at = revoked.activates_at;
+	ELSIF revoked.activates_at <= instant AND (revoked.superseded_at IS NULL OR revoked.superseded_at > instant) THEN
+		-- The next one, which is published already, takes over at once.
+		UPDATE auth.keys k SET activates_at = instant
+		WHERE k.purpose = revoked.purpose AND k.revoked_at IS NULL AND k.activates_at = revoked.superseded_at
+		  AND (k.superseded_at IS NULL OR k.superseded_at > k.activates_at)
+		RETURNING k.kid INTO successor;
+		IF successor IS NULL THEN
+			successor := auth._replace_key(revoked);
+		END IF;
+	END IF;
+	PERFORM auth._keys_changed();
+	PERFORM auth._flush_commit();
+	RETURN successor;
+END
+$$;
+COMMENT ON FUNCTION auth.revoke_key(text) IS
+'Ends a key at once: nothing that it signed verifies any more. An active key gets a successor, whose kid is returned';
+
+CREATE FUNCTION auth._replace_key(replaced auth.keys)
+RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE WHEN replaced.algorithm = ANY (regexp_split_to_array(auth._setting('allowed_algorithms'), '\s*,\s*'))
+	THEN auth.create_key(replaced.algorithm, replaced.purpose, '0')
+	ELSE auth._ensure_key(replaced.purpose) END
+$$;
+COMMENT ON FUNCTION auth._replace_key(auth.keys) IS
+'Internal: a key that signs at once, of the same algorithm where that is still allowed';
+
+CREATE FUNCTION auth._require_read_committed()
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+		RAISE EXCEPTION 'not every key may be visible to this transaction'
+			USING ERRCODE = 'invalid_transaction_state', HINT = 'Use a transaction of isolation level READ COMMITTED.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._require_read_committed() IS
+'Internal: raises where a snapshot of before could hide a row that a command for all rows must not miss';
+
+CREATE FUNCTION auth.revoke_all(reason text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	instant timestamptz;
+	active auth.keys[];
+	counts jsonb;
+	keys_revoked int;
+	sessions_ended int;
+BEGIN
+	IF reason IS NULL THEN
+		RAISE EXCEPTION 'reason must not be NULL' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM auth._require_read_committed();
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	instant := clock_timestamp();
+	active := ARRAY(SELECT k FROM auth._active_key('access') k WHERE k.kid IS NOT NULL
+					UNION ALL SELECT k FROM auth._active_key('refresh') k WHERE k.kid IS NOT NULL);
+	PERFORM auth._revoke(k, instant) FROM auth.keys k WHERE k.revoked_at IS NULL;
+	GET DIAGNOSTICS keys_revoked = ROW_COUNT;
+	UPDATE auth.refresh_tokens s SET revoked_at = instant, revoke_reason = 'revoke_all' WHERE s.revoked_at IS NULL;
+	GET DIAGNOSTICS sessions_ended = ROW_COUNT;
+	PERFORM auth._replace_key(k) FROM unnest(active) k;
+
+	counts := jsonb_build_object('keys_revoked', keys_revoked, 'keys_created', cardinality(active),
+								 'sessions_ended', sessions_ended);
+	PERFORM auth._audit('all_revoked', details => counts || jsonb_build_object('reason', reason));
+	PERFORM auth._keys_changed();
+	PERFORM auth._flush_commit();
+	RETURN counts;
+END
+$$;
+COMMENT ON FUNCTION auth.revoke_all(text) IS
+'After a leak or a restored backup: revokes every key, makes new ones, ends every session; returns the counts';
+
+CREATE FUNCTION auth.rewrap_keys()
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	rewrapped int;
+BEGIN
+	PERFORM auth._require_read_committed();
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	UPDATE auth.keys k SET wrapped_key = auth._rewrap(k.kid, k.purpose, k.algorithm, k.wrapped_key)
+	WHERE k.wrapped_key IS NOT NULL AND k.revoked_at IS NULL;
+	GET DIAGNOSTICS rewrapped = ROW_COUNT;
+	PERFORM auth._audit('keys_rewrapped', details => jsonb_build_object('keys', rewrapped));
+	RETURN rewrapped;
+END
+$$;
+COMMENT ON FUNCTION auth.rewrap_keys() IS
+'Wraps all keys under the present master key file, those too that the previous one wrapped; returns how many';
+
+CREATE VIEW auth.key_status AS
+SELECT k.kid, k.purpose, k.algorithm,
+	   CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+			WHEN v.verifies_until <= clock_timestamp() THEN 'expired'
+			WHEN k.activates_at > clock_timestamp() THEN 'pending'
+			WHEN k.superseded_at <= clock_timestamp() OR k.activates_at IS NULL THEN 'verifying'
+			ELSE 'active' END AS state,
+	   k.created_at, k.activates_at, v.verifies_until
+FROM auth.keys k
+CROSS JOIN LATERAL (
+	-- one that was superseded before its time never signs
+	SELECT least(k.revoked_at, CASE WHEN k.superseded_at <= k.activates_at AND NOT k.imported THEN k.superseded_at
+		ELSE k.superseded_at + k.longest_lifetime + auth._setting('leeway')::interval END) AS verifies_until
+) v;
+COMMENT ON VIEW auth.key_status IS
+'The keys of the ring and what each is for now, without key material; verifies_until is NULL where no end is known';
 
 CREATE FUNCTION auth.jwks()
 RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT jsonb_build_object('keys', coalesce(jsonb_agg(k.public_jwk ORDER BY k.created_at DESC, k.kid), '[]'))
 FROM auth.keys k
-WHERE k.purpose = 'access' AND k.public_jwk IS NOT NULL AND k.revoked_at IS NULL
-  AND (k.superseded_at IS NULL
-	   OR k.superseded_at + k.longest_lifetime + auth._setting('leeway')::interval > clock_timestamp())
+JOIN auth.key_status s ON s.kid = k.kid
+WHERE k.purpose = 'access' AND k.public_jwk IS NOT NULL AND s.state IN ('pending', 'active', 'verifying')
 $$;
 COMMENT ON FUNCTION auth.jwks() IS
 'The public keys that access tokens verify with, as a JWK Set (RFC 7517 section 5)';
@@ -896,21 +1176,94 @@ COMMENT ON FUNCTION auth.set_active(uuid, boolean) IS
 'Disables an account and ends its sessions, or enables it again';
 
 --
+-- Clients
+--
+
+CREATE FUNCTION auth.set_client(client_id text, audience text DEFAULT NULL,
+	access_token_lifetime interval DEFAULT NULL, refresh_token_lifetime interval DEFAULT NULL,
+	session_lifetime interval DEFAULT NULL, refresh_tokens boolean DEFAULT true)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF client_id IS NULL OR client_id = '' OR length(client_id) > 255 OR refresh_tokens IS NULL OR audience = '' THEN
+		RAISE EXCEPTION 'client needs a name of 1 to 255 characters, an audience that is not empty, and whether it gets refresh tokens'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO auth.clients AS c (client_id, audience, access_token_lifetime, refresh_token_lifetime,
+								   session_lifetime, refresh_tokens)
+	VALUES (set_client.client_id, set_client.audience, set_client.access_token_lifetime,
+			set_client.refresh_token_lifetime, set_client.session_lifetime, set_client.refresh_tokens)
+	ON CONFLICT ON CONSTRAINT clients_pkey DO UPDATE
+	SET audience = excluded.audience, access_token_lifetime = excluded.access_token_lifetime,
+		refresh_token_lifetime = excluded.refresh_token_lifetime, session_lifetime = excluded.session_lifetime,
+		refresh_tokens = excluded.refresh_tokens, updated_at = clock_timestamp();
+	PERFORM auth._audit('client_set', NULL, NULL, client_id);
+EXCEPTION WHEN check_violation THEN
+	RAISE EXCEPTION 'lifetimes must be more than zero and at most 50 years' USING ERRCODE = 'invalid_parameter_value';
+END
+$$;
+COMMENT ON FUNCTION auth.set_client(text, text, interval, interval, interval, boolean) IS
+'Creates or replaces a client''s token policy; where an argument is NULL the setting of the same name counts';
+
+CREATE FUNCTION auth.drop_client(client_id text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM auth.clients c WHERE c.client_id = drop_client.client_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such client' USING ERRCODE = 'no_data_found';
+	END IF;
+	PERFORM auth._audit('client_dropped', NULL, NULL, client_id);
+END
+$$;
+COMMENT ON FUNCTION auth.drop_client(text) IS
+'Removes a client: its tokens and sessions are refused from now on; "default" goes back to the settings';
+
+--
 -- Running it
 --
 
-CREATE FUNCTION auth._bundle(bundle text)
-RETURNS SETOF regprocedure LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION auth.prune()
+RETURNS TABLE (relation text, deleted bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT b.function::regprocedure
+BEGIN
+	-- A revoked key stays for as long as it would have verified: until then its
+	-- kid must not come back.
+	relation := 'keys';
+	DELETE FROM auth.keys k
+	WHERE greatest(k.superseded_at, k.revoked_at) + k.longest_lifetime + auth._setting('leeway')::interval
+		  <= clock_timestamp();
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION auth.prune() IS
+'Deletes what has expired; returns the count for each table';
+
+CREATE FUNCTION auth._bundle(bundle text)
+RETURNS TABLE (privilege text, object text) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT 'EXECUTE', 'FUNCTION ' || b.function::regprocedure
 FROM (VALUES
 	('client', 'auth.register(text, text, text, jsonb)'),
 	('client', 'auth.login(text, text, text, text)'),
 	('client', 'auth.rotate_refresh_token(text)'),
 	('client', 'auth.refresh(text)'),
 	('admin', 'auth.set_active(uuid, boolean)'),
+	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean)'),
+	('admin', 'auth.drop_client(text)'),
+	('admin', 'auth.prune()'),
 	('keys', 'auth.jwt_sign(jsonb)'),
 	('keys', 'auth.create_key(text, text, interval)'),
+	('keys', 'auth.rotate_key(text, interval)'),
+	('keys', 'auth.import_key(jsonb, text, boolean)'),
+	('keys', 'auth.import_pem(text, text, text, text, boolean)'),
+	('keys', 'auth.import_secret(text, text, text, text, boolean)'),
+	('keys', 'auth.revoke_key(text)'),
+	('keys', 'auth.revoke_all(text)'),
+	('keys', 'auth.rewrap_keys()'),
+	('monitor', 'auth._setting(text)'),	-- which the views call
 	('authenticator', 'auth.pre_config()'),
 	('owner', 'auth.create_api(name, name, name, name, text)'),
 	('owner', 'auth.grant_access(name, text)'),
@@ -925,9 +1278,15 @@ FROM (VALUES
 	('owner', 'auth._ensure_key(text)')
 ) AS b (bundle, function)
 WHERE b.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
+UNION ALL
+SELECT 'SELECT', 'TABLE ' || v.view::regclass
+FROM (VALUES
+	('monitor', 'auth.key_status')
+) AS v (bundle, view)
+WHERE v.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
 $$;
 COMMENT ON FUNCTION auth._bundle(text) IS
-'Internal: the functions of a bundle of grants';
+'Internal: the privileges of a bundle of grants';
 
 -- From here on functions are SECURITY INVOKER: they do what their caller may do,
 -- so that nothing grants, or creates roles, in the name of somebody else.
@@ -938,13 +1297,13 @@ AS $$
 DECLARE
 	pattern text := CASE command WHEN 'grant' THEN 'GRANT %s ON %s TO %I' ELSE 'REVOKE %s ON %s FROM %I' END;
 	suffix text := '';
-	function regprocedure;
+	item record;
 BEGIN
 	IF grantee IS NULL THEN
 		RAISE EXCEPTION 'grantee must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF NOT EXISTS (SELECT FROM auth._bundle(bundle)) THEN
-		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "authenticator" or "owner"'
+		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "monitor", "authenticator" or "owner"'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF bundle = 'owner' THEN
@@ -953,19 +1312,19 @@ BEGIN
 		-- to, so a type of one's own would run code as that.
 		suffix := CASE command WHEN 'grant' THEN ' WITH GRANT OPTION' ELSE ' CASCADE' END;
 	END IF;
-	FOR function IN SELECT * FROM auth._bundle(bundle) LOOP
-		EXECUTE format(pattern, 'EXECUTE', 'FUNCTION ' || function, grantee) || suffix;
+	FOR item IN SELECT * FROM auth._bundle(bundle) LOOP
+		EXECUTE format(pattern, item.privilege, item.object, grantee) || suffix;
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION auth._change_access(text, name, text) IS
-'Internal: grants or revokes the functions of a bundle';
+'Internal: grants or revokes a bundle';
 
 CREATE FUNCTION auth.grant_access(grantee name, bundle text)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT auth._change_access('grant', grantee, bundle) $$;
 COMMENT ON FUNCTION auth.grant_access(name, text) IS
-'Lets a role call the functions of a bundle: client, admin, keys, authenticator or owner';
+'Gives a role the functions and views of a bundle: client, admin, keys, monitor, authenticator or owner';
 
 CREATE FUNCTION auth.revoke_access(grantee name, bundle text)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1101,7 +1460,7 @@ BEGIN
 	FOR object IN
 		SELECT 'TABLE ' || c.oid::regclass AS name, a.grantee
 		FROM pg_class c, aclexplode(c.relacl) a
-		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind = 'r' AND a.grantee <> c.relowner
+		WHERE c.relnamespace = 'auth'::regnamespace AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
 		UNION
 		SELECT 'FUNCTION ' || p.oid::regprocedure, a.grantee
 		FROM pg_proc p, aclexplode(p.proacl) a
@@ -1114,7 +1473,7 @@ END
 $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
-REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log FROM PUBLIC;
+REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -17,6 +18,21 @@
 #include "tables.h"
 
 PG_FUNCTION_INFO_V1(jwt_auth_client_policy);
+
+/* A row of the table; NULL and 0 fall back to the setting. */
+typedef struct Client
+{
+	char	   *client_id;
+	char	   *audience;
+	int64		access_token_lifetime;	/* microseconds, as those below */
+	int64		refresh_token_lifetime;
+	int64		session_lifetime;
+	bool		refresh_tokens;
+} Client;
+
+static void *load_clients(TableScan *scan);
+
+static TableCopy clients_copy = {.table = TABLE_CLIENTS,.name = "clients",.load = load_clients};
 
 /* Microseconds of an interval, months and days taken as of fixed length. */
 int64
@@ -36,15 +52,52 @@ usec_interval(int64 usec)
 	return IntervalPGetDatum(i);
 }
 
-/*
- * The policy of a client, read afresh; false if there is no such client.
- */
+static void *
+load_clients(TableScan *scan)
+{
+	List	   *clients = NIL;
+	Datum		values[CLIENTS_NATTS];
+	bool		nulls[CLIENTS_NATTS];
+
+	while (tables_scan_next(scan, values, nulls))
+	{
+		Client	   *client = palloc0(sizeof(Client));
+
+		client->client_id = TextDatumGetCString(values[CLIENTS_CLIENT_ID]);
+		if (!nulls[CLIENTS_AUDIENCE])
+			client->audience = TextDatumGetCString(values[CLIENTS_AUDIENCE]);
+		if (!nulls[CLIENTS_ACCESS_TOKEN_LIFETIME])
+			client->access_token_lifetime = client_interval_usec(values[CLIENTS_ACCESS_TOKEN_LIFETIME]);
+		if (!nulls[CLIENTS_REFRESH_TOKEN_LIFETIME])
+			client->refresh_token_lifetime = client_interval_usec(values[CLIENTS_REFRESH_TOKEN_LIFETIME]);
+		if (!nulls[CLIENTS_SESSION_LIFETIME])
+			client->session_lifetime = client_interval_usec(values[CLIENTS_SESSION_LIFETIME]);
+		client->refresh_tokens = DatumGetBool(values[CLIENTS_REFRESH_TOKENS]);
+		clients = lappend(clients, client);
+	}
+	return clients;
+}
+
+static const Client *
+find_client(const char *client_id)
+{
+	ListCell   *cell;
+
+	foreach(cell, (List *) tables_copy(&clients_copy))
+	{
+		const Client *client = lfirst(cell);
+
+		if (strcmp(client->client_id, client_id) == 0)
+			return client;
+	}
+	return NULL;
+}
+
+/* The policy of a client; false if there is no such client. */
 bool
 client_policy(const char *client_id, ClientPolicy *policy)
 {
-	Datum		key = CStringGetTextDatum(client_id);
-	Datum		values[CLIENTS_NATTS];
-	bool		nulls[CLIENTS_NATTS];
+	const Client *client = find_client(client_id);
 
 	policy->audience = jwt_auth_audience[0] != '\0' ? jwt_auth_audience : NULL;
 	policy->access_token_lifetime = jwt_auth_access_token_lifetime * USECS_PER_SEC;
@@ -52,17 +105,17 @@ client_policy(const char *client_id, ClientPolicy *policy)
 	policy->session_lifetime = jwt_auth_session_lifetime * USECS_PER_SEC;
 	policy->refresh_tokens = true;
 
-	if (!tables_fetch(TABLE_CLIENTS, 1, &key, values, nulls))
+	if (client == NULL)
 		return strcmp(client_id, DEFAULT_CLIENT) == 0;
-	if (!nulls[CLIENTS_AUDIENCE])
-		policy->audience = TextDatumGetCString(values[CLIENTS_AUDIENCE]);
-	if (!nulls[CLIENTS_ACCESS_TOKEN_LIFETIME])
-		policy->access_token_lifetime = client_interval_usec(values[CLIENTS_ACCESS_TOKEN_LIFETIME]);
-	if (!nulls[CLIENTS_REFRESH_TOKEN_LIFETIME])
-		policy->refresh_token_lifetime = client_interval_usec(values[CLIENTS_REFRESH_TOKEN_LIFETIME]);
-	if (!nulls[CLIENTS_SESSION_LIFETIME])
-		policy->session_lifetime = client_interval_usec(values[CLIENTS_SESSION_LIFETIME]);
-	policy->refresh_tokens = DatumGetBool(values[CLIENTS_REFRESH_TOKENS]);
+	if (client->audience != NULL)
+		policy->audience = pstrdup(client->audience);
+	if (client->access_token_lifetime != 0)
+		policy->access_token_lifetime = client->access_token_lifetime;
+	if (client->refresh_token_lifetime != 0)
+		policy->refresh_token_lifetime = client->refresh_token_lifetime;
+	if (client->session_lifetime != 0)
+		policy->session_lifetime = client->session_lifetime;
+	policy->refresh_tokens = client->refresh_tokens;
 	return true;
 }
 
@@ -90,4 +143,11 @@ jwt_auth_client_policy(PG_FUNCTION_ARGS)
 	values[3] = usec_interval(policy.session_lifetime);
 	values[4] = BoolGetDatum(policy.refresh_tokens);
 	return form_row(fcinfo, values, nulls);
+}
+
+/* Called once, when the library is loaded. */
+void
+client_init(void)
+{
+	tables_watch(&clients_copy);
 }

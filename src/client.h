@@ -20,5 +20,6 @@ typedef struct ClientPolicy
 
 extern int64 client_interval_usec(Datum interval);
 extern bool client_policy(const char *client_id, ClientPolicy *policy);
+extern void client_init(void);
 
 #endif							/* JWT_AUTH_CLIENT_H */

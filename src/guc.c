@@ -38,6 +38,7 @@ int			jwt_auth_refresh_reuse_grace;
 bool		jwt_auth_check_session;
 int			jwt_auth_bcrypt_cost;
 char	   *jwt_auth_master_key_file;
+char	   *jwt_auth_previous_master_key_file;
 
 static char *allowed_algorithms_text;
 static AllowedAlgorithms *allowed_algorithms;
@@ -191,5 +192,9 @@ guc_init(void)
 	DefineCustomStringVariable("jwt_auth.master_key_file", "The file with the key that wraps the keys in the database.",
 							   "A relative path starts at the data directory.",
 							   &jwt_auth_master_key_file, "jwt_auth.key",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("jwt_auth.previous_master_key_file", "The file with the key that wrapped them before, until rewrap_keys() has run.",
+							   "Empty when there is none.",
+							   &jwt_auth_previous_master_key_file, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 }

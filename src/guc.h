@@ -28,6 +28,7 @@ extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
 extern bool jwt_auth_check_session;
 extern int	jwt_auth_bcrypt_cost;
 extern char *jwt_auth_master_key_file;
+extern char *jwt_auth_previous_master_key_file;
 
 extern AlgSet guc_allowed_algorithms(void);
 extern const JoseAlg *guc_first_algorithm(bool symmetric);

@@ -7,6 +7,7 @@
 #include "compat.h"
 #include "fmgr.h"
 
+#include "client.h"
 #include "guc.h"
 #include "keyring.h"
 #include "session.h"
@@ -22,6 +23,7 @@ _PG_init(void)
 	guc_init();
 	session_init();
 	tables_init();
+	client_init();
 	keyring_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }

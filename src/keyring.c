@@ -8,8 +8,8 @@
  * first used, and its memory is wiped when the copy goes.
  *
  * A key signs from activates_at until superseded_at, and verifies from
- * activates_at until the last token that it has signed has expired, unless it
- * is revoked.  It serves one purpose: an access token never verifies as a
+ * activates_at (one from elsewhere: at once) until the last token that it has
+ * signed has expired, unless it is revoked.  It serves one purpose: an access token never verifies as a
  * refresh token, nor the other way round (RFC 8725 section 3.12).
  */
 #include "postgres.h"
@@ -24,8 +24,6 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/inval.h"
-#include "utils/memutils.h"
 
 #include "arguments.h"
 #include "base64url.h"
@@ -39,10 +37,13 @@
 #include "tables.h"
 
 #define KID_BYTES	16
+#define MAX_KID_LEN	255
 
 PG_FUNCTION_INFO_V1(jwt_sign_ring);
 PG_FUNCTION_INFO_V1(jwt_verify_ring);
 PG_FUNCTION_INFO_V1(jwt_auth_generate_key);
+PG_FUNCTION_INFO_V1(jwt_auth_wrap_jwk);
+PG_FUNCTION_INFO_V1(jwt_auth_rewrap);
 PG_FUNCTION_INFO_V1(jwt_auth_ensure_key);
 
 typedef struct RingKey
@@ -55,6 +56,7 @@ typedef struct RingKey
 	TimestampTz activates_at;
 	TimestampTz superseded_at;
 	bool		revoked;
+	bool		imported;		/* may have signed elsewhere, without its kid too */
 	int64		longest_lifetime;	/* microseconds */
 	JoseKey    *public_key;		/* these two once they were used */
 	JoseKey    *private_key;
@@ -65,16 +67,22 @@ static const char *const purpose_names[] = {
 	[PURPOSE_REFRESH] = "refresh",
 };
 
-static MemoryContext ring_context;
-static RingKey *ring;
-static int	ring_size;
-static bool ring_valid;
+typedef struct Ring
+{
+	int			size;
+	int			capacity;
+	RingKey    *keys;
+} Ring;
+
+static void *load_ring(TableScan *scan);
+
+static TableCopy ring_copy = {.table = TABLE_KEYS,.name = "key ring",.load = load_ring};
 
 /* What wrapped bytes are bound to: they unwrap in their own row alone. */
 static char *
-wrap_context(const char *kid, KeyPurpose purpose, const JoseAlg *alg)
+wrap_context(const char *kid, const char *purpose, const char *algorithm)
 {
-	return psprintf("%s %s %s", kid, purpose_names[purpose], alg->name);
+	return psprintf("%s %s %s", kid, purpose, algorithm);
 }
 
 static void
@@ -96,67 +104,36 @@ read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 	key->superseded_at = nulls[KEYS_SUPERSEDED_AT] ?
 		DT_NOEND : DatumGetTimestampTz(values[KEYS_SUPERSEDED_AT]);
 	key->revoked = !nulls[KEYS_REVOKED_AT];
+	key->imported = DatumGetBool(values[KEYS_IMPORTED]);
 	key->longest_lifetime = client_interval_usec(values[KEYS_LONGEST_LIFETIME]);
 }
 
-/* Reads the whole table into a new copy; the old one stays until it is done. */
-static void
-load_ring(void)
+static void *
+load_ring(TableScan *scan)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "jwt_auth key ring",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	int			capacity = 8;
-	int			n = 0;
-	RingKey    *keys = palloc(capacity * sizeof(RingKey));
+	Ring	   *ring = palloc0(sizeof(Ring));
 	Datum		values[KEYS_NATTS];
 	bool		nulls[KEYS_NATTS];
-	TableScan	scan;
 
-	ring_valid = true;			/* an invalidation from here on counts */
-	tables_scan_begin(&scan, TABLE_KEYS);
-	while (tables_scan_next(&scan, values, nulls))
+	ring->capacity = 8;
+	ring->keys = palloc(ring->capacity * sizeof(RingKey));
+	while (tables_scan_next(scan, values, nulls))
 	{
-		if (n == capacity)
-			keys = repalloc(keys, (capacity *= 2) * sizeof(RingKey));
-		read_ring_key(values, nulls, &keys[n++]);
+		if (ring->size == ring->capacity)
+			ring->keys = repalloc(ring->keys, (ring->capacity *= 2) * sizeof(RingKey));
+		read_ring_key(values, nulls, &ring->keys[ring->size++]);
 	}
-	tables_scan_end(&scan);
-	MemoryContextSwitchTo(caller);
-
-	if (ring_context != NULL)
-		MemoryContextDelete(ring_context);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	ring_context = context;
-	ring = keys;
-	ring_size = n;
-}
-
-/* Makes the copy the newest committed state. */
-static void
-refresh_ring(void)
-{
-	AcceptInvalidationMessages();
-	if (ring_valid)
-		return;
-	PG_TRY();
-	{
-		load_ring();
-	}
-	PG_CATCH();
-	{
-		ring_valid = false;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	return ring;
 }
 
 static RingKey *
 find_key(const char *kid)
 {
-	for (int i = 0; i < ring_size; i++)
-		if (strcmp(ring[i].kid, kid) == 0)
-			return &ring[i];
+	Ring	   *ring = tables_copy(&ring_copy);
+
+	for (int i = 0; i < ring->size; i++)
+		if (strcmp(ring->keys[i].kid, kid) == 0)
+			return &ring->keys[i];
 	return NULL;
 }
 
@@ -170,22 +147,27 @@ is_active(const RingKey *key, TimestampTz now)
 static bool
 may_verify(const RingKey *key, TimestampTz now)
 {
-	int64		tail = key->longest_lifetime + jwt_auth_leeway * USECS_PER_SEC;
+	int64		leeway = jwt_auth_leeway * USECS_PER_SEC;
 
-	if (key->revoked || now < key->activates_at)
+	if (key->revoked || key->alg == NULL || (now + leeway < key->activates_at && !key->imported))
 		return false;
-	return key->superseded_at == DT_NOEND || now < key->superseded_at + tail;
+	return key->superseded_at == DT_NOEND ||
+		now < key->superseded_at + key->longest_lifetime + leeway;
 }
 
 static RingKey *
 active_key(KeyPurpose purpose)
 {
+	Ring	   *ring = tables_copy(&ring_copy);
 	TimestampTz now = GetCurrentTimestamp();
 
-	refresh_ring();
-	for (int i = 0; i < ring_size; i++)
-		if (ring[i].purpose == purpose && ring[i].alg != NULL && is_active(&ring[i], now))
-			return &ring[i];
+	for (int i = 0; i < ring->size; i++)
+	{
+		RingKey    *key = &ring->keys[i];
+
+		if (key->purpose == purpose && key->alg != NULL && is_active(key, now))
+			return key;
+	}
 	return NULL;
 }
 
@@ -198,7 +180,7 @@ public_key(RingKey *key)
 
 	if (key->public_key == NULL)
 	{
-		caller = MemoryContextSwitchTo(ring_context);
+		caller = MemoryContextSwitchTo(ring_copy.context);
 		if (jwkset_read(key->public_jwk, key->kid, &jwk) != JOSE_OK)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -221,14 +203,14 @@ private_key(RingKey *key)
 
 	if (key->private_key == NULL)
 	{
-		bytes = masterkey_unwrap(key->wrapped, wrap_context(key->kid, key->purpose, key->alg), &len);
+		bytes = masterkey_unwrap(key->wrapped, wrap_context(key->kid, purpose_names[key->purpose], key->alg->name), &len);
 		status = jwk_from_bytes(key->alg, bytes, len, &parsed);
 		OPENSSL_cleanse(bytes, len);
 		if (status != JOSE_OK)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("private key \"%s\" in the key ring is damaged", key->kid)));
-		caller = MemoryContextSwitchTo(ring_context);
+		caller = MemoryContextSwitchTo(ring_copy.context);
 		key->private_key = jwt_own_key(parsed);
 		MemoryContextSwitchTo(caller);
 	}
@@ -273,33 +255,65 @@ check_own_claims(const Jwt *jwt, TimestampTz now)
 	return status == JOSE_OK ? check_audience(jwt->payload.json) : status;
 }
 
-/*
- * Verifies a token that this database has issued: signature, then claims.
- * "kid" chooses the key; there is no guessing without one.
- */
-JoseStatus
-keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
+/* The signature under this key, which has to suit the token in every respect. */
+static JoseStatus
+verify_with_key(Jwt *jwt, RingKey *key, TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	RingKey    *key;
-	JoseStatus	status = jwt_open(token, jwt);
-
-	if (status != JOSE_OK)
-		return status;
-	refresh_ring();
-	key = jwt->kid != NULL ? find_key(jwt->kid) : NULL;
-	if (key == NULL || key->alg == NULL || !may_verify(key, now))
+	if (!may_verify(key, now))
 		return JOSE_UNKNOWN_KID;
 	if (jwt->alg != key->alg)
 		return JOSE_KEY_MISMATCH;
 	if ((guc_allowed_algorithms() & ALG_BIT(key->alg)) == 0)
 		return JOSE_ALGORITHM_NOT_ALLOWED;
-	status = jwt_verify_signature(jwt, key->public_jwk != NULL ? public_key(key) : private_key(key));
-	if (status != JOSE_OK)
+	return jwt_verify_signature(jwt, key->public_jwk != NULL ? public_key(key) : private_key(key));
+}
+
+/*
+ * Finds the key of a token and checks the signature.  "kid" names the key, and
+ * no other is tried.  All that we sign has one; a token without one can only
+ * be of a key from elsewhere.
+ */
+static JoseStatus
+verify_signature(Jwt *jwt, KeyPurpose purpose, TimestampTz now)
+{
+	Ring	   *ring;
+	JoseStatus	status = JOSE_UNKNOWN_KID;
+
+	if (jwt->kid != NULL)
+	{
+		RingKey    *key = find_key(jwt->kid);
+
+		if (key != NULL)
+			status = verify_with_key(jwt, key, now);
+		if (status == JOSE_OK && key->purpose != purpose)
+			status = JOSE_WRONG_TOKEN_TYPE;
 		return status;
-	if (key->purpose != purpose)
-		return JOSE_WRONG_TOKEN_TYPE;
-	status = jwt_read_payload(jwt);
+	}
+
+	ring = tables_copy(&ring_copy);
+	for (int i = 0; i < ring->size && status != JOSE_OK; i++)
+	{
+		RingKey    *key = &ring->keys[i];
+
+		if (key->imported && key->purpose == purpose && key->alg == jwt->alg)
+			status = verify_with_key(jwt, key, now);
+	}
+	return status;
+}
+
+/*
+ * Verifies a token that this database has issued: signature, then claims.
+ */
+JoseStatus
+keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	JoseStatus	status = jwt_open(token, jwt);
+
+	if (status == JOSE_OK)
+		status = verify_signature(jwt, purpose, now);
+	if (status == JOSE_OK)
+		status = jwt_read_payload(jwt);
 	return status == JOSE_OK ? check_own_claims(jwt, now) : status;
 }
 
@@ -480,9 +494,10 @@ purpose_argument(text *name)
 static bool
 nothing_wrapped(void)
 {
-	refresh_ring();
-	for (int i = 0; i < ring_size; i++)
-		if (ring[i].wrapped != NULL && !ring[i].revoked)
+	Ring	   *ring = tables_copy(&ring_copy);
+
+	for (int i = 0; i < ring->size; i++)
+		if (ring->keys[i].wrapped != NULL && !ring->keys[i].revoked)
 			return false;
 	return true;
 }
@@ -520,38 +535,127 @@ wrap_key(JoseKey *key, const char *context)
 	return wrapped;
 }
 
+/* (kid, algorithm_name, public_jwk, wrapped_key): what the table has of a key */
+static Datum
+key_row(FunctionCallInfo fcinfo, KeyPurpose purpose, JoseKey *key, const JoseAlg *alg, const char *kid)
+{
+	Jsonb	   *public_jwk = jwkset_write(key, alg, kid, false);
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false, false, true, true};
+
+	if ((guc_allowed_algorithms() & ALG_BIT(alg)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("algorithm is not one of \"jwt_auth.allowed_algorithms\"")));
+	values[0] = CStringGetTextDatum(kid);
+	values[1] = CStringGetTextDatum(alg->name);
+	if (public_jwk != NULL)
+	{
+		values[2] = JsonbPGetDatum(public_jwk);
+		nulls[2] = false;
+	}
+	if (key->is_private)
+	{
+		values[3] = PointerGetDatum(wrap_key(key, wrap_context(kid, purpose_names[purpose], alg->name)));
+		nulls[3] = false;
+	}
+	return form_row(fcinfo, values, nulls);
+}
+
 /*
  * _generate_key(algorithm text, purpose text)
- *		returns (kid text, public_jwk jsonb, wrapped_key bytea)
+ *		returns (kid text, algorithm_name text, public_jwk jsonb, wrapped_key bytea)
  */
 Datum
 jwt_auth_generate_key(PG_FUNCTION_ARGS)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	const JoseAlg *alg = alg_find(name, strlen(name));
+	const JoseAlg *alg = algorithm_argument(fcinfo, 0);
 	KeyPurpose	purpose = purpose_argument(PG_GETARG_TEXT_PP(1));
-	char	   *kid = random_kid();
-	Datum		values[3];
-	bool		nulls[3] = {false};
-	Jsonb	   *public_jwk;
 	JoseKey    *key;
-	JoseStatus	status;
+	JoseStatus	status = jwk_generate(alg, &key);
 
-	if (alg == NULL || (guc_allowed_algorithms() & ALG_BIT(alg)) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("algorithm is not one of \"jwt_auth.allowed_algorithms\"")));
-
-	status = jwk_generate(alg, &key);
 	if (status != JOSE_OK)
 		jose_raise_key(status);
-	jwt_own_key(key);
-	public_jwk = jwkset_write(key, alg, kid, false);
-	values[0] = CStringGetTextDatum(kid);
-	nulls[1] = public_jwk == NULL;
-	values[1] = nulls[1] ? (Datum) 0 : JsonbPGetDatum(public_jwk);
-	values[2] = PointerGetDatum(wrap_key(key, wrap_context(kid, purpose, alg)));
-	return form_row(fcinfo, values, nulls);
+	return key_row(fcinfo, purpose, jwt_own_key(key), alg, random_kid());
+}
+
+/*
+ * The name of a key from elsewhere: its own, else the thumbprint of a public
+ * key (RFC 7638).  That of a secret would tell of it.
+ */
+static const char *
+imported_kid(const Jwk *jwk)
+{
+	unsigned char thumbprint[JWK_THUMBPRINT_LEN];
+	char	   *kid;
+
+	if (jwk->kid != NULL)
+	{
+		if (jwk->kid[0] == '\0' || strlen(jwk->kid) > MAX_KID_LEN)
+			raise_argument("kid of a key must have 1 to 255 bytes", NULL);
+		return jwk->kid;
+	}
+	if (jwk->key->pkey == NULL)
+		return random_kid();
+	if (jwk_thumbprint(jwk->key, thumbprint) != JOSE_OK)
+		jose_raise_key(JOSE_CRYPTO_FAILURE);
+	kid = palloc0(BASE64URL_ENCODED_LEN(JWK_THUMBPRINT_LEN) + 1);
+	base64url_encode(thumbprint, JWK_THUMBPRINT_LEN, kid);
+	return kid;
+}
+
+/*
+ * _wrap_jwk(key jsonb, purpose text)
+ *		returns (kid text, algorithm_name text, public_jwk jsonb, wrapped_key bytea)
+ */
+Datum
+jwt_auth_wrap_jwk(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *document = PG_GETARG_JSONB_P(0);
+	KeyPurpose	purpose = purpose_argument(PG_GETARG_TEXT_PP(1));
+	const JoseAlg *alg;
+	JoseStatus	status;
+	Jwk			jwk;
+
+	if (JB_ROOT_IS_OBJECT(document) && claims_member(document, "keys") != NULL)
+		raise_argument("key must be one JWK, not a set", NULL);
+	status = jwkset_read(document, NULL, &jwk);
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	alg = jwkset_default_alg(&jwk);
+	if (alg == NULL || !(jwk.may_verify || (jwk.may_sign && jwk.key->is_private)))
+		jose_raise_key(JOSE_KEY_MISMATCH);
+	status = jwk_check_alg(jwk.key, alg);
+	if (status != JOSE_OK)
+		jose_raise_key(status);
+	return key_row(fcinfo, purpose, jwk.key, alg, imported_kid(&jwk));
+}
+
+/*
+ * _rewrap(kid text, purpose text, algorithm text, wrapped_key bytea) returns bytea
+ *
+ * The same key under the master key file of now.
+ */
+Datum
+jwt_auth_rewrap(PG_FUNCTION_ARGS)
+{
+	char	   *context = wrap_context(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+									   text_to_cstring(PG_GETARG_TEXT_PP(1)),
+									   text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	size_t		len;
+	unsigned char *plain = masterkey_unwrap(PG_GETARG_BYTEA_PP(3), context, &len);
+	bytea	   *volatile wrapped = NULL;
+
+	PG_TRY();
+	{
+		wrapped = masterkey_wrap(plain, len, context, false);
+	}
+	PG_FINALLY();
+	{
+		OPENSSL_cleanse(plain, len);
+	}
+	PG_END_TRY();
+	PG_RETURN_BYTEA_P(wrapped);
 }
 
 /*
@@ -569,5 +673,5 @@ jwt_auth_ensure_key(PG_FUNCTION_ARGS)
 void
 keyring_init(void)
 {
-	tables_watch(TABLE_KEYS, &ring_valid);
+	tables_watch(&ring_copy);
 }

@@ -35,23 +35,32 @@
 #define TAG_LEN			16
 #define OVERHEAD		(1 + NONCE_LEN + TAG_LEN)
 
+/* A file as it is set: what the functions below call "file". */
+static char *
+file_path(const char *file)
+{
+	if (is_absolute_path(file))
+		return pstrdup(file);
+	return psprintf("%s/%s", DataDir, file);
+}
+
 /* The system refuses; errno says why. */
 pg_noreturn static void
-raise_io_error(const char *action)
+raise_io_error(const char *action, const char *file)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("could not %s master key file \"%s\": %m", action, jwt_auth_master_key_file)));
+			 errmsg("could not %s master key file \"%s\": %m", action, file)));
 }
 
 /* Names the file as it is set: the full path is for the server's log alone. */
 pg_noreturn static void
-raise_file_error(const char *path, const char *problem, const char *hint)
+raise_file_error(const char *file, const char *problem, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
-			 errmsg("master key file \"%s\" %s", jwt_auth_master_key_file, problem),
-			 errdetail_log("The file is \"%s\".", path),
+			 errmsg("master key file \"%s\" %s", file, problem),
+			 errdetail_log("The file is \"%s\".", file_path(file)),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 
@@ -60,14 +69,6 @@ raise_crypto(void)
 {
 	ERR_clear_error();
 	jose_raise_key(JOSE_CRYPTO_FAILURE);
-}
-
-static char *
-master_key_path(void)
-{
-	if (is_absolute_path(jwt_auth_master_key_file))
-		return pstrdup(jwt_auth_master_key_file);
-	return psprintf("%s/%s", DataDir, jwt_auth_master_key_file);
 }
 
 /*
@@ -117,42 +118,42 @@ decode_master_key(const unsigned char *content, ssize_t len, unsigned char *key)
 
 /* Reads the master key; false if there is no such file. */
 static bool
-read_master_key(const char *path, unsigned char *key)
+read_master_key(const char *file, unsigned char *key)
 {
 	unsigned char content[FILE_LEN + 1];
 	struct stat st;
 	ssize_t		len;
 	bool		ok;
-	int			fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+	int			fd = OpenTransientFile(file_path(file), O_RDONLY | PG_BINARY);
 
 	if (fd < 0)
 	{
 		if (errno == ENOENT)
 			return false;
-		raise_io_error("open");
+		raise_io_error("open", file);
 	}
 	if (fstat(fd, &st) != 0 || !mode_is_safe(&st))
-		raise_file_error(path, "is not a private file",
+		raise_file_error(file, "is not a private file",
 						 "It must belong to the server's user with mode 0600, or to root with at most 0640.");
 	len = read(fd, content, sizeof(content));
 	if (len < 0)
-		raise_io_error("read");
+		raise_io_error("read", file);
 	CloseTransientFile(fd);
 	ok = decode_master_key(content, len, key);
 	OPENSSL_cleanse(content, sizeof(content));
 	if (!ok)
-		raise_file_error(path, "is damaged", "It must hold 64 hexadecimal digits.");
+		raise_file_error(file, "is damaged", "It must hold 64 hexadecimal digits.");
 	return true;
 }
 
 /* Writes all of a new file, synced, or raises and leaves none. */
 static void
-write_new_file(const char *path, const char *content, size_t len)
+write_new_file(const char *file, const char *path, const char *content, size_t len)
 {
 	int			fd = OpenTransientFilePerm(path, O_WRONLY | O_CREAT | O_EXCL | PG_BINARY, 0600);
 
 	if (fd < 0)
-		raise_io_error("create");
+		raise_io_error("create", file);
 	errno = 0;
 	if (write(fd, content, len) != (ssize_t) len || pg_fsync(fd) != 0 || CloseTransientFile(fd) != 0)
 	{
@@ -160,7 +161,7 @@ write_new_file(const char *path, const char *content, size_t len)
 
 		unlink(path);
 		errno = save_errno;
-		raise_io_error("write");
+		raise_io_error("write", file);
 	}
 }
 
@@ -169,11 +170,12 @@ write_new_file(const char *path, const char *content, size_t len)
  * backends make one at once, the first wins and both use it.
  */
 static void
-create_master_key(const char *path)
+create_master_key(const char *file)
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned char key[MASTER_KEY_LEN];
 	char		content[FILE_LEN];
+	char	   *path = file_path(file);
 	char	   *temporary = psprintf("%s.%d", path, MyProcPid);
 	int			link_errno;
 
@@ -188,30 +190,31 @@ create_master_key(const char *path)
 	OPENSSL_cleanse(key, sizeof(key));
 
 	unlink(temporary);
-	write_new_file(temporary, content, sizeof(content));
+	write_new_file(file, temporary, content, sizeof(content));
 	OPENSSL_cleanse(content, sizeof(content));
 	link_errno = link(temporary, path) == 0 ? 0 : errno;
 	unlink(temporary);
 	errno = link_errno;
 	if (errno != 0 && errno != EEXIST)
-		raise_io_error("create");
+		raise_io_error("create", file);
 	get_parent_directory(temporary);
 	fsync_fname(temporary, true);
 }
 
+/* The master key that wraps. */
 static void
 load_master_key(unsigned char *key, bool may_create)
 {
-	char	   *path = master_key_path();
+	const char *file = jwt_auth_master_key_file;
 
-	if (read_master_key(path, key))
+	if (read_master_key(file, key))
 		return;
 	if (!may_create)
-		raise_file_error(path, "does not exist",
+		raise_file_error(file, "does not exist",
 						 "Keys in the database are wrapped under it. Put it back, or revoke these keys and create new ones.");
-	create_master_key(path);
-	if (!read_master_key(path, key))
-		raise_file_error(path, "does not exist", NULL);
+	create_master_key(file);
+	if (!read_master_key(file, key))
+		raise_file_error(file, "does not exist", NULL);
 }
 
 /* One pass of AES-256-GCM; false if the tag does not fit, or on failure. */
@@ -238,7 +241,8 @@ gcm(bool encrypt, const unsigned char *key, const unsigned char *nonce, const ch
 
 /*
  * Wraps len bytes, bound to the context.  may_create: nothing is wrapped yet,
- * so a missing master key may be made.
+ * so a missing master key may be made.  So it may while a previous one is named:
+ * what is wrapped is wrapped under that.
  */
 bytea *
 masterkey_wrap(const unsigned char *plain, size_t len, const char *context, bool may_create)
@@ -251,7 +255,7 @@ masterkey_wrap(const unsigned char *plain, size_t len, const char *context, bool
 
 	SET_VARSIZE(wrapped, VARHDRSZ + OVERHEAD + len);
 	*VARDATA(wrapped) = WRAP_VERSION;
-	load_master_key(key, may_create);
+	load_master_key(key, may_create || jwt_auth_previous_master_key_file[0] != '\0');
 	ok = RAND_bytes(nonce, NONCE_LEN) == 1 &&
 		gcm(true, key, nonce, context, plain, len, cipher, cipher + len);
 	OPENSSL_cleanse(key, sizeof(key));
@@ -260,34 +264,49 @@ masterkey_wrap(const unsigned char *plain, size_t len, const char *context, bool
 	return wrapped;
 }
 
+/* Unwraps with the master key in a file; false where there is none, or another. */
+static bool
+unwrap_with_file(const char *file, bytea *wrapped, const char *context, unsigned char *plain)
+{
+	unsigned char key[MASTER_KEY_LEN];
+	unsigned char *nonce = (unsigned char *) VARDATA_ANY(wrapped) + 1;
+	unsigned char *cipher = nonce + NONCE_LEN;
+	size_t		len = VARSIZE_ANY_EXHDR(wrapped) - OVERHEAD;
+	bool		ok;
+
+	if (!read_master_key(file, key))
+		return false;
+	ok = gcm(false, key, nonce, context, cipher, len, plain, cipher + len);
+	OPENSSL_cleanse(key, sizeof(key));
+	return ok;
+}
+
 /*
- * Unwraps into palloc'd bytes, which the caller cleanses.  Raises where the
- * file is missing or is not the one that these bytes were wrapped under.
+ * Unwraps into palloc'd bytes, which the caller cleanses.  Raises where neither
+ * the master key file nor the previous one, if there is any, is the one that
+ * these bytes were wrapped under.
  */
 unsigned char *
 masterkey_unwrap(bytea *wrapped, const char *context, size_t *len)
 {
 	unsigned char key[MASTER_KEY_LEN];
-	unsigned char *bytes = (unsigned char *) VARDATA_ANY(wrapped);
-	size_t		wrapped_len = VARSIZE_ANY_EXHDR(wrapped);
 	unsigned char *plain;
-	bool		ok;
 
-	if (wrapped_len <= OVERHEAD || bytes[0] != WRAP_VERSION)
+	if (VARSIZE_ANY_EXHDR(wrapped) <= OVERHEAD || *VARDATA_ANY(wrapped) != WRAP_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("wrapped key is damaged")));
-	*len = wrapped_len - OVERHEAD;
+	*len = VARSIZE_ANY_EXHDR(wrapped) - OVERHEAD;
 	plain = palloc(*len);
+	if (unwrap_with_file(jwt_auth_master_key_file, wrapped, context, plain) ||
+		(jwt_auth_previous_master_key_file[0] != '\0' &&
+		 unwrap_with_file(jwt_auth_previous_master_key_file, wrapped, context, plain)))
+		return plain;
+
+	OPENSSL_cleanse(plain, *len);
+	/* says it where there is none */
 	load_master_key(key, false);
-	ok = gcm(false, key, bytes + 1, context, bytes + 1 + NONCE_LEN, *len, plain,
-			 bytes + wrapped_len - TAG_LEN);
 	OPENSSL_cleanse(key, sizeof(key));
-	if (!ok)
-	{
-		OPENSSL_cleanse(plain, *len);
-		raise_file_error(master_key_path(), "is not the one that the keys are wrapped under",
-						 "Put the right file back, or revoke these keys and create new ones.");
-	}
-	return plain;
+	raise_file_error(jwt_auth_master_key_file, "is not the one that the keys are wrapped under",
+					 "Put the right file back, or revoke these keys and create new ones.");
 }

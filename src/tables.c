@@ -5,9 +5,9 @@
  * Owns two promises.  What it reads is the newest committed state (and what
  * this transaction did itself), at any isolation level, in parallel workers
  * and on a standby: a revocation counts from its commit on, whatever snapshot
- * the caller's transaction has.  And whoever watches a table hears of every
- * change before the next statement: the tables carry a trigger that turns a
- * change of rows into a relcache invalidation.
+ * the caller's transaction has.  And a copy of a table is dropped before the
+ * next statement after a change: the tables that are copied carry a trigger
+ * that turns a change of rows into a relcache invalidation.
  */
 #include "postgres.h"
 
@@ -19,6 +19,7 @@
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -44,7 +45,7 @@ static const int table_natts[AUTH_TABLES] = {
 };
 
 static Oid	relids[AUTH_TABLES];
-static bool *watchers[AUTH_TABLES];
+static TableCopy *copies[AUTH_TABLES];
 
 static Relation
 open_table(AuthTable table)
@@ -104,7 +105,7 @@ tables_scan_end(TableScan *scan)
 
 /*
  * Fetches the row with this primary key, whose columns are the table's first
- * and of type uuid (text in clients).  The values point into palloc'd memory.
+ * and of type uuid.  The values point into palloc'd memory.
  */
 bool
 tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls)
@@ -118,7 +119,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	scan.rel = open_table(table);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
-					table == TABLE_CLIENTS ? F_TEXTEQ : F_UUID_EQ, keys[i]);
+					F_UUID_EQ, keys[i]);
 	scan.scan = systable_beginscan(scan.rel, RelationGetPrimaryKeyIndex(scan.rel, false), true,
 								   NULL, nkeys, scankeys);
 	tuple = systable_getnext(scan.scan);
@@ -128,11 +129,58 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	return HeapTupleIsValid(tuple);
 }
 
-/* From now on, *valid becomes false whenever the table's rows change. */
-void
-tables_watch(AuthTable table, bool *valid)
+/* Loads a new copy; the old one stays until it is done. */
+static void
+load_copy(TableCopy *copy)
 {
-	watchers[table] = valid;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "jwt_auth table",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	TableScan	scan;
+	void	   *rows;
+
+	MemoryContextSetIdentifier(context, copy->name);
+	tables_scan_begin(&scan, copy->table);
+	rows = copy->load(&scan);
+	tables_scan_end(&scan);
+	MemoryContextSwitchTo(caller);
+
+	if (copy->context != NULL)
+		MemoryContextDelete(copy->context);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	copy->context = context;
+	copy->rows = rows;
+}
+
+/*
+ * The rows of a copy, which is made anew where the table has changed since; what
+ * an earlier call returned may be gone then.
+ */
+void *
+tables_copy(TableCopy *copy)
+{
+	AcceptInvalidationMessages();
+	if (copy->valid)
+		return copy->rows;
+	copy->valid = true;			/* an invalidation from here on counts */
+	PG_TRY();
+	{
+		load_copy(copy);
+	}
+	PG_CATCH();
+	{
+		copy->valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return copy->rows;
+}
+
+/* Called once for a copy: it has to hear of changes. */
+void
+tables_watch(TableCopy *copy)
+{
+	copies[copy->table] = copy;
 }
 
 static void
@@ -142,8 +190,8 @@ on_relcache_invalidation(Datum arg, Oid relid)
 		if (relid == InvalidOid || relid == relids[i])
 		{
 			relids[i] = InvalidOid;
-			if (watchers[i] != NULL)
-				*watchers[i] = false;
+			if (copies[i] != NULL)
+				copies[i]->valid = false;
 		}
 }
 

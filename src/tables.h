@@ -31,6 +31,7 @@ enum
 	SESSIONS_REVOKED_AT = 10,
 	SESSIONS_NATTS = 16,
 
+	CLIENTS_CLIENT_ID = 0,
 	CLIENTS_AUDIENCE = 1,
 	CLIENTS_ACCESS_TOKEN_LIFETIME = 2,
 	CLIENTS_REFRESH_TOKEN_LIFETIME = 3,
@@ -47,7 +48,8 @@ enum
 	KEYS_SUPERSEDED_AT = 7,
 	KEYS_REVOKED_AT = 8,
 	KEYS_LONGEST_LIFETIME = 9,
-	KEYS_NATTS = 10,
+	KEYS_IMPORTED = 10,
+	KEYS_NATTS = 11,
 };
 
 /* A walk over a table as it is committed now. */
@@ -58,12 +60,27 @@ typedef struct TableScan
 	SysScanDesc scan;
 } TableScan;
 
+/*
+ * A backend's copy of a whole table.  load reads the rows of a scan that has
+ * begun and returns the copy, all in the current memory context.
+ */
+typedef struct TableCopy
+{
+	AuthTable	table;
+	const char *name;			/* of the memory context */
+	void	   *(*load) (TableScan *scan);
+	void	   *rows;			/* what load returned last */
+	MemoryContext context;		/* where it lives */
+	bool		valid;
+} TableCopy;
+
 extern void tables_scan_begin(TableScan *scan, AuthTable table);
 extern bool tables_scan_next(TableScan *scan, Datum *values, bool *nulls);
 extern void tables_scan_end(TableScan *scan);
 extern bool tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
 
-extern void tables_watch(AuthTable table, bool *valid);
+extern void *tables_copy(TableCopy *copy);
+extern void tables_watch(TableCopy *copy);
 extern void tables_init(void);
 
 #endif							/* JWT_AUTH_TABLES_H */

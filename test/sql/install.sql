@@ -109,6 +109,8 @@ FROM pg_proc WHERE pronamespace = 'auth'::regnamespace AND has_function_privileg
 SELECT auth.grant_access('regress_app', 'client'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'client');
 SELECT auth.grant_access('regress_app', 'admin'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'admin');
 SELECT auth.grant_access('regress_app', 'keys'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'keys');
+SELECT auth.grant_access('regress_app', 'monitor'); SELECT * FROM access; SELECT has_table_privilege('regress_app', 'auth.key_status', 'SELECT'); SELECT auth.revoke_access('regress_app', 'monitor');
+SELECT has_table_privilege('regress_app', 'auth.key_status', 'SELECT');
 SELECT auth.grant_access('regress_app', 'authenticator'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'authenticator');
 SELECT * FROM access;
 SELECT auth.grant_access('regress_app', 'everything');
@@ -122,7 +124,7 @@ RESET ROLE;
 -- The owner of an application has an API of its own.  A foreign key to users is
 -- a superuser's to make: with REFERENCES, a cast of one's own would run as that.
 SELECT auth.grant_access('regress_app', 'owner');
-SELECT with_grant_option, references_users, functions = (SELECT string_agg(proname, ', ' ORDER BY proname COLLATE "C") FROM pg_proc WHERE oid IN (SELECT auth._bundle('owner'))) AS all_of_it FROM access;
+SELECT with_grant_option, references_users, functions = (SELECT string_agg(proname, ', ' ORDER BY proname COLLATE "C") FROM pg_proc AS p JOIN auth._bundle('owner') ON object = 'FUNCTION ' || p.oid::regprocedure) AS all_of_it FROM access;
 CREATE SCHEMA regress_app AUTHORIZATION regress_app;
 SET ROLE regress_app;
 CREATE TABLE regress_app.profile (user_id uuid PRIMARY KEY, name text);

@@ -27,8 +27,10 @@ SELECT grantee::regrole, privilege_type FROM pg_namespace, aclexplode(nspacl) WH
 SELECT relname, privilege_type FROM relation, aclexplode(relacl) WHERE grantee <> relowner;
 SELECT attrelid::regclass, attname FROM pg_attribute, aclexplode(attacl) WHERE attrelid IN (SELECT oid FROM relation);
 SELECT signature, grantee::regrole FROM function, aclexplode(proacl) WHERE grantee NOT IN (0, proowner);
+-- nor may anybody have a column of their types
+SELECT relname FROM relation WHERE reltype <> 0 AND has_type_privilege('public', reltype, 'USAGE');
 -- What else there is comes with the tables
-SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
+SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'view', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
 
 -- A function that runs as its owner, or that runs any SQL, pins where names come from
 SELECT signature FROM function JOIN pg_language AS l ON l.oid = prolang
@@ -155,6 +157,12 @@ BEGIN;
 SELECT mallory.journey();
 SELECT auth.create_key('EdDSA'), auth.create_key('HS512', 'refresh', '0') \gset
 SELECT auth.jwt_sign('{"a": 1}') \gset
+SELECT auth.rotate_key() AS kid, auth.import_key(auth.jwk_generate('ES256')), auth.import_secret('a secret of thirty-two characters', kid => 'secret'),
+	   auth.import_pem(auth.jwk_to_pem(auth.jwk_generate('ES256')), 'ES256', activate => false), auth.set_client('app') \gset
+SELECT auth.revoke_key(:'kid'), auth.revoke_key('secret'), auth.rewrap_keys(), auth.drop_client('app') \gset
+SELECT pg_catalog.count(*) FROM auth.key_status \gset
+SELECT auth.revoke_all('a test') IS NOT NULL AS revoked \gset
+SELECT auth.prune() \gset
 SELECT auth.set_active(id, false) FROM auth.users;
 SELECT auth.pre_config();
 SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') \gset
