@@ -450,9 +450,11 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 	}
 	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL))
 		status = JOSE_AMBIGUOUS_TOKEN;
-	/* PostgREST has switched to that role already */
-	if (status == JOSE_OK && has_token && !identity.has_role &&
-		claims_member(jwt.payload.json, "role") != NULL)
+	/*
+	 * PostgREST has switched to a role already: where this token names none
+	 * that counts, it is that of another one.
+	 */
+	if (status == JOSE_OK && has_token && !identity.has_role)
 		status = JOSE_ROLE_NOT_ALLOWED;
 	if (status != JOSE_OK)
 	{
