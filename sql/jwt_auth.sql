@@ -714,10 +714,13 @@ CREATE FUNCTION auth.pre_config()
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 -- PostgREST takes the role that a token names, so it gets the keys of those
--- issuers alone that may name one.
-SELECT set_config('pgrst.jwt_secret', jsonb_build_object('keys', jsonb_path_query_array(auth.jwks(), '$.keys[*]') ||
+-- issuers alone that may name one.  A set with a single key that it does not know
+-- it would take as a whole for the text of a shared secret.
+SELECT set_config('pgrst.jwt_secret', jsonb_build_object('keys', jsonb_path_query_array(
+	(auth.jwks() -> 'keys') ||
 	coalesce((SELECT jsonb_agg(k ORDER BY i.issuer, k ->> 'kid') FROM auth.issuers i, jsonb_array_elements(i.jwks -> 'keys') k
-			  WHERE i.roles <> '{}'), '[]'))::text, true)
+			  WHERE i.roles <> '{}'), '[]'),
+	'$[*] ? (!(@.crv == "secp256k1" || @.crv == "Ed448" || @.alg == "Ed25519"))'))::text, true)
 $$;
 COMMENT ON FUNCTION auth.pre_config() IS
 'For PostgREST''s db-pre-config: hands it the key ring''s public keys, and those of the issuers whose tokens may name roles';
