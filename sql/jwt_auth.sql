@@ -1285,8 +1285,8 @@ CREATE FUNCTION auth.link_identity(user_id uuid, issuer text, subject text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF coalesce(subject, '') = '' THEN
-		RAISE EXCEPTION 'subject must not be empty' USING ERRCODE = 'invalid_parameter_value';
+	IF coalesce(subject, '') = '' OR octet_length(subject) > 255 THEN
+		RAISE EXCEPTION 'subject must have 1 to 255 bytes' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF NOT EXISTS (SELECT FROM auth.issuers i WHERE i.issuer = link_identity.issuer) THEN
 		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found', HINT = 'Call auth.trust_issuer() first.';

@@ -32,6 +32,12 @@
 #define MAX_JWKS_SIZE	(64 * 1024)
 #define MAX_JWKS_KEYS	100
 
+/* The "typ" of an access token that says that it is one (RFC 9068 section 2.1). */
+#define ACCESS_TOKEN_TYP	"at+jwt"
+
+/* The longest subject, in bytes (OpenID Connect Core 1.0 section 2). */
+#define MAX_SUBJECT		255
+
 PG_FUNCTION_INFO_V1(jwt_verify_ring);
 PG_FUNCTION_INFO_V1(jwt_auth_public_jwks);
 PG_FUNCTION_INFO_V1(jwt_auth_verify_id_token);
@@ -112,6 +118,19 @@ choose_issuer(Jwt *jwt)
 	return find_issuer(claims_string(jwt->payload.json, "iss"));
 }
 
+/*
+ * An issuer signs more with its keys than what speaks for a subject, such as
+ * logout tokens.  These have a "typ" of their own, or else "events" (RFC 8725
+ * section 3.11, RFC 8417 section 2.2).
+ */
+static bool
+is_id_or_access_token(const Jwt *jwt)
+{
+	return (claims_member(jwt->header.json, "typ") == NULL ||
+			jwt_has_typ(jwt, "JWT") || jwt_has_typ(jwt, ACCESS_TOKEN_TYP)) &&
+		claims_member(jwt->payload.json, "events") == NULL;
+}
+
 static JoseStatus
 check_outside_claims(const Jwt *jwt, const Issuer *issuer)
 {
@@ -126,6 +145,8 @@ check_outside_claims(const Jwt *jwt, const Issuer *issuer)
 	rules.required = required;
 	rules.nrequired = lengthof(required);
 	status = claims_check(&jwt->payload, &rules);
+	if (status == JOSE_OK && !is_id_or_access_token(jwt))
+		status = JOSE_WRONG_TOKEN_TYPE;
 	if (status != JOSE_OK)
 		return status;
 	for (int i = 0; i < issuer->naudiences; i++)
@@ -245,9 +266,13 @@ jwt_auth_verify_id_token(PG_FUNCTION_ARGS)
 
 	if (status == JOSE_OK && issuer == NULL)
 		status = JOSE_BAD_ISSUER;
+	if (status == JOSE_OK && jwt_has_typ(&jwt, ACCESS_TOKEN_TYP))
+		status = JOSE_WRONG_TOKEN_TYPE;
 	if (status == JOSE_OK &&
 		((subject = claims_string(jwt.payload.json, "sub")) == NULL || subject[0] == '\0'))
 		status = JOSE_MISSING_CLAIM;
+	if (status == JOSE_OK && strlen(subject) > MAX_SUBJECT)
+		status = JOSE_BAD_CLAIM_TYPE;
 	if (status != JOSE_OK)
 	{
 		if (jose_reason(status) == NULL)
