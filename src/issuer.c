@@ -297,15 +297,18 @@ jwt_auth_verify_id_token(PG_FUNCTION_ARGS)
 static Jsonb *
 public_jwk(JsonbValue *value)
 {
+	Jsonb	   *document = JsonbValueToJsonb(value);
 	Jwk			jwk;
-	JoseStatus	status = jwkset_read(JsonbValueToJsonb(value), NULL, &jwk);
+	JoseStatus	status;
 
+	/* "d" of a private key, "k" of a secret, whatever else they are */
+	if (claims_member(document, "d") != NULL || claims_member(document, "k") != NULL)
+		raise_argument("key set of an issuer must hold public keys alone", NULL);
+	status = jwkset_read(document, NULL, &jwk);
 	if (status == JOSE_UNSUPPORTED_KEY)
 		return NULL;
 	if (status != JOSE_OK)
 		jose_raise_key(status);
-	if (jwk.key->pkey == NULL || jwk.key->is_private)
-		raise_argument("key set of an issuer must hold public keys alone", NULL);
 	if (!jwk.may_verify)
 		return NULL;
 	return jwkset_write(jwk.key, jwk.alg, jwk.kid, false);
