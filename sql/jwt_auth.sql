@@ -944,11 +944,19 @@ $$;
 COMMENT ON FUNCTION auth._end_sessions(uuid, uuid, text) IS
 'Internal: ends all sessions of a user but one, or all where that is NULL';
 
+CREATE FUNCTION auth._is_email(email text)
+RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' AND octet_length(email) <= 254
+$$;
+COMMENT ON FUNCTION auth._is_email(text) IS
+'Internal: whether a text can be an address';
+
 CREATE FUNCTION auth._registration_problem(email text, password text, username text, user_metadata jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF email IS NULL OR email !~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' OR octet_length(email) > 254 THEN
+	IF auth._is_email(email) IS NOT TRUE THEN
 		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', 'email must be an address of at most 254 bytes');
 	END IF;
 	IF username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64 THEN
@@ -1338,32 +1346,40 @@ RETURNS auth.users LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = p
 AS $$
 DECLARE
 	-- An address that the issuer has not verified is anybody's.
-	verified_email text := CASE WHEN payload ->> 'email_verified' = 'true' THEN nullif(payload ->> 'email', '') END;
+	verified_email text := CASE WHEN payload ->> 'email_verified' = 'true' AND auth._is_email(payload ->> 'email')
+								THEN payload ->> 'email' END;
 	u auth.users;
 BEGIN
-	SELECT * INTO u FROM auth.users x WHERE x.id = user_id;
-	IF FOUND THEN
-		RETURN u;
-	END IF;
-	SELECT * INTO u FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(verified_email COLLATE "C");
-	IF NOT FOUND THEN
-		INSERT INTO auth.users (id, email, email_confirmed_at, role)
-		VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
-				CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
-		ON CONFLICT DO NOTHING
-		RETURNING * INTO u;
-		PERFORM auth._audit('registered', u.id, details => jsonb_build_object('issuer', issuer));
-	ELSIF u.email_confirmed_at IS NULL OR user_id IS NOT NULL THEN
-		RETURN NULL;
-	END IF;
-	IF user_id IS NULL THEN
-		INSERT INTO auth.identities (issuer, subject, user_id)
-		VALUES (_user_of_identity.issuer, _user_of_identity.subject, u.id);
-		PERFORM auth._audit('identity_linked', u.id, details => jsonb_build_object('issuer', issuer));
-	END IF;
-	RETURN u;
-EXCEPTION WHEN unique_violation OR not_null_violation THEN
-	-- Somebody else has just made the same user or link.
+	FOR attempt IN 1 .. 2 LOOP
+		BEGIN
+			SELECT x.* INTO u FROM auth.users x
+			WHERE x.id = coalesce(_user_of_identity.user_id,
+								  (SELECT i.user_id FROM auth.identities i
+								   WHERE i.issuer = _user_of_identity.issuer AND i.subject = _user_of_identity.subject));
+			IF FOUND THEN
+				RETURN u;
+			END IF;
+			SELECT x.* INTO u FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(verified_email COLLATE "C");
+			IF NOT FOUND THEN
+				INSERT INTO auth.users (id, email, email_confirmed_at, role)
+				VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
+						CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
+				RETURNING * INTO u;
+				PERFORM auth._audit('registered', u.id, details => jsonb_build_object('issuer', issuer));
+			ELSIF u.email_confirmed_at IS NULL OR user_id IS NOT NULL THEN
+				RETURN NULL;
+			END IF;
+			IF user_id IS NULL THEN
+				INSERT INTO auth.identities (issuer, subject, user_id)
+				VALUES (_user_of_identity.issuer, _user_of_identity.subject, u.id);
+				PERFORM auth._audit('identity_linked', u.id, details => jsonb_build_object('issuer', issuer));
+			END IF;
+			RETURN u;
+		EXCEPTION WHEN unique_violation THEN
+			-- Somebody else has just made the same user or link: look again.
+			NULL;
+		END;
+	END LOOP;
 	RAISE EXCEPTION 'could not serialize access due to a concurrent sign-in'
 		USING ERRCODE = 'serialization_failure';
 END
@@ -1403,6 +1419,7 @@ BEGIN
 		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "email_exists"}');
 		RETURN auth._error(409, 'invalid_grant', 'email_exists', 'an account with this email already exists and is not linked');
 	END IF;
+	verified.user_id := u.id;
 	-- As in login: whoever disables the user has seen this session, or is seen.
 	UPDATE auth.users x SET last_login_at = clock_timestamp() WHERE x.id = u.id AND x.is_active RETURNING * INTO u;
 	IF NOT FOUND THEN
