@@ -271,7 +271,9 @@ jwt_auth_verify_id_token(PG_FUNCTION_ARGS)
 	if (status == JOSE_OK &&
 		((subject = claims_string(jwt.payload.json, "sub")) == NULL || subject[0] == '\0'))
 		status = JOSE_MISSING_CLAIM;
-	if (status == JOSE_OK && strlen(subject) > MAX_SUBJECT)
+	if (status == JOSE_OK &&
+		(strlen(subject) > MAX_SUBJECT ||
+		 (issuer->subject_is_uid && !claims_uuid(jwt.payload.json, "sub", &uid))))
 		status = JOSE_BAD_CLAIM_TYPE;
 	if (status != JOSE_OK)
 	{
