@@ -1305,12 +1305,13 @@ BEGIN
 	INSERT INTO auth.identities (issuer, subject, user_id)
 	VALUES (link_identity.issuer, link_identity.subject, link_identity.user_id)
 	ON CONFLICT ON CONSTRAINT identities_pkey DO NOTHING;
-	IF NOT FOUND AND NOT EXISTS (SELECT FROM auth.identities i
-								 WHERE i.issuer = link_identity.issuer AND i.subject = link_identity.subject
-								   AND i.user_id = link_identity.user_id) THEN
+	IF FOUND THEN
+		PERFORM auth._audit('identity_linked', link_identity.user_id, details => jsonb_build_object('issuer', issuer));
+	ELSIF NOT EXISTS (SELECT FROM auth.identities i
+					  WHERE i.issuer = link_identity.issuer AND i.subject = link_identity.subject
+						AND i.user_id = link_identity.user_id) THEN
 		RAISE EXCEPTION 'subject is linked to another user' USING ERRCODE = 'unique_violation';
 	END IF;
-	PERFORM auth._audit('identity_linked', link_identity.user_id, details => jsonb_build_object('issuer', issuer));
 END
 $$;
 COMMENT ON FUNCTION auth.link_identity(uuid, text, text) IS
