@@ -453,6 +453,6 @@ SELECT auth.openid_configuration('https://api.example/') ->> 'issuer' AS without
 DROP FUNCTION jwks(text[]), set_of(jsonb[]), try, token, raw_token, readers, signs_in, other_token, role_token, in_workers, login, request, published;
 DROP TABLE jwk;
 SET client_min_messages = warning;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto CASCADE;
 DROP SCHEMA auth;
 DROP ROLE regress_super, regress_bypass;
