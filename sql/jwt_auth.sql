@@ -111,6 +111,29 @@ CREATE TABLE auth.keys (
 		WHERE (purpose = 'refresh' AND activates_at IS NOT NULL AND revoked_at IS NULL)
 );
 
+-- Outside identity providers, with their public keys.  roles are those that
+-- their tokens may name.
+CREATE TABLE auth.issuers (
+	issuer text COLLATE "C" PRIMARY KEY,
+	jwks jsonb NOT NULL,
+	audiences text[] NOT NULL,
+	algorithms text[],
+	subject text NOT NULL CHECK (subject IN ('linked', 'uuid')),
+	roles text[] NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- Which of their subjects is which user of ours.
+CREATE TABLE auth.identities (
+	issuer text COLLATE "C",
+	subject text COLLATE "C",
+	user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX identities_user ON auth.identities (user_id);
+
 -- No reference to users: what happened stays when a user goes.
 CREATE TABLE auth.audit_log (
 	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -131,6 +154,8 @@ SELECT pg_extension_config_dump('auth.users', '');
 SELECT pg_extension_config_dump('auth.refresh_tokens', '');
 SELECT pg_extension_config_dump('auth.clients', '');
 SELECT pg_extension_config_dump('auth.keys', '');
+SELECT pg_extension_config_dump('auth.issuers', '');
+SELECT pg_extension_config_dump('auth.identities', '');
 SELECT pg_extension_config_dump('auth.audit_log', '');
 
 --
@@ -257,7 +282,7 @@ CREATE FUNCTION auth.jwt_verify(token text)
 RETURNS jsonb LANGUAGE c VOLATILE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_verify_ring';
 COMMENT ON FUNCTION auth.jwt_verify(text) IS
-'Verifies a JWT against the key ring; whether its session is live is for authenticate()';
+'Verifies a JWT against the key ring, or the keys of the trusted issuer that it names; whether its session is live is for authenticate()';
 
 CREATE FUNCTION auth._changed()
 RETURNS trigger LANGUAGE c
@@ -277,6 +302,11 @@ CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.clients
 CREATE TRIGGER truncated AFTER TRUNCATE ON auth.clients
 	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
 ALTER TABLE auth.clients ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON auth.issuers
+	FOR EACH ROW EXECUTE FUNCTION auth._changed();
+CREATE TRIGGER truncated AFTER TRUNCATE ON auth.issuers
+	FOR EACH STATEMENT EXECUTE FUNCTION auth._changed();
+ALTER TABLE auth.issuers ENABLE ALWAYS TRIGGER changed, ENABLE ALWAYS TRIGGER truncated;
 
 CREATE FUNCTION auth._generate_key(algorithm text, purpose text,
 	OUT kid text, OUT algorithm_name text, OUT public_jwk jsonb, OUT wrapped_key bytea)
@@ -622,6 +652,23 @@ $$;
 COMMENT ON FUNCTION auth.jwks() IS
 'The public keys that access tokens verify with, as a JWK Set (RFC 7517 section 5)';
 
+CREATE FUNCTION auth.openid_configuration(base_url text)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT jsonb_build_object(
+	'issuer', coalesce(nullif(auth._setting('issuer'), ''), rtrim(base_url, '/')),
+	'jwks_uri', rtrim(base_url, '/') || '/rpc/jwks',
+	'response_types_supported', '["token"]'::jsonb,
+	'subject_types_supported', '["public"]'::jsonb,
+	'id_token_signing_alg_values_supported', coalesce(
+		(SELECT jsonb_agg(DISTINCT k -> 'alg') FROM jsonb_array_elements(auth.jwks() -> 'keys') k), '[]'),
+	'claims_supported', '["iss", "sub", "aud", "exp", "iat", "jti", "auth_time", "amr", "email", "email_verified",
+						  "role", "sid", "client_id", "app_metadata"]'::jsonb)
+WHERE base_url IS NOT NULL
+$$;
+COMMENT ON FUNCTION auth.openid_configuration(text) IS
+'The discovery document (OpenID Connect Discovery 1.0 section 3) of this database behind PostgREST at base_url';
+
 --
 -- Verified claims
 --
@@ -687,12 +734,19 @@ COMMENT ON FUNCTION auth.pre_request() IS
 'For PostgREST''s db-pre-request: authenticates the bearer token of the request, or answers 401';
 
 CREATE FUNCTION auth.pre_config()
-RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT set_config('pgrst.jwt_secret', auth.jwks()::text, true)
+-- PostgREST takes the role that a token names, so it gets the keys of those
+-- issuers alone that may name one.  A set with a single key that it does not know
+-- it would take as a whole for the text of a shared secret.
+SELECT set_config('pgrst.jwt_secret', jsonb_build_object('keys', jsonb_path_query_array(
+	(auth.jwks() -> 'keys') ||
+	coalesce((SELECT jsonb_agg(k ORDER BY i.issuer, k ->> 'kid') FROM auth.issuers i, jsonb_array_elements(i.jwks -> 'keys') k
+			  WHERE i.roles <> '{}'), '[]'),
+	'$[*] ? (!(@.crv == "secp256k1" || @.crv == "Ed448" || @.alg == "Ed25519"))'))::text, true)
 $$;
 COMMENT ON FUNCTION auth.pre_config() IS
-'For PostgREST''s db-pre-config: hands it the key ring''s public keys';
+'For PostgREST''s db-pre-config: hands it the key ring''s public keys, and those of the issuers whose tokens may name roles';
 
 --
 -- Answers.  An outcome of authentication is returned, never raised: an error
@@ -913,11 +967,19 @@ $$;
 COMMENT ON FUNCTION auth._end_sessions(uuid, uuid, text) IS
 'Internal: ends all sessions of a user but one, or all where that is NULL';
 
+CREATE FUNCTION auth._is_email(email text)
+RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' AND octet_length(email) <= 254
+$$;
+COMMENT ON FUNCTION auth._is_email(text) IS
+'Internal: whether a text can be an address';
+
 CREATE FUNCTION auth._registration_problem(email text, password text, username text, user_metadata jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF email IS NULL OR email !~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' OR octet_length(email) > 254 THEN
+	IF auth._is_email(email) IS NOT TRUE THEN
 		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', 'email must be an address of at most 254 bytes');
 	END IF;
 	IF username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64 THEN
@@ -1176,6 +1238,225 @@ COMMENT ON FUNCTION auth.set_active(uuid, boolean) IS
 'Disables an account and ends its sessions, or enables it again';
 
 --
+-- Outside identity providers
+--
+
+CREATE FUNCTION auth._public_jwks(jwks jsonb)
+RETURNS jsonb LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_public_jwks';
+COMMENT ON FUNCTION auth._public_jwks(jsonb) IS
+'Internal: the keys of a set that verify signatures here, without anything else; an error for a set with secrets in it';
+
+CREATE FUNCTION auth.trust_issuer(issuer text, jwks jsonb, audiences text[], algorithms text[] DEFAULT NULL,
+	subject text DEFAULT 'linked', roles name[] DEFAULT '{}')
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	keys jsonb := auth._public_jwks(jwks);
+	wrong text;
+BEGIN
+	wrong := CASE
+		WHEN coalesce(issuer, '') = '' THEN 'issuer must not be empty'
+		WHEN issuer = auth._setting('issuer') THEN 'issuer has the name of this database''s own'
+		WHEN keys IS NULL OR keys -> 'keys' = '[]' THEN 'key set has no key that verifies signatures here'
+		WHEN (SELECT count(*) > count(DISTINCT k ->> 'kid') FROM jsonb_array_elements(keys -> 'keys') k)
+			 AND jsonb_array_length(keys -> 'keys') > 1 THEN 'each key of a set must have a kid of its own'
+		WHEN coalesce(audiences, '{}') = '{}' OR array_position(audiences, NULL) IS NOT NULL
+			 OR '' = ANY (audiences) THEN 'audiences must not be empty'
+		WHEN algorithms = '{}' OR array_position(algorithms, NULL) IS NOT NULL
+			 OR EXISTS (SELECT FROM unnest(algorithms) a WHERE a LIKE 'HS%') THEN 'algorithms must be those of key pairs'
+		WHEN subject IS NULL OR subject NOT IN ('linked', 'uuid') THEN 'subject must be "linked" or "uuid"'
+		WHEN roles IS NULL OR array_position(roles, NULL) IS NOT NULL THEN 'roles must not be NULL'
+		WHEN EXISTS (SELECT FROM pg_roles r WHERE r.rolname = ANY (roles) AND (r.rolsuper OR r.rolbypassrls))
+			 THEN 'roles must not pass every policy'
+	END;
+	IF wrong IS NOT NULL THEN
+		RAISE EXCEPTION '%', wrong USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	PERFORM auth._known_algorithms(algorithms);
+	INSERT INTO auth.issuers AS i (issuer, jwks, audiences, algorithms, subject, roles)
+	VALUES (trust_issuer.issuer, keys, trust_issuer.audiences, trust_issuer.algorithms, trust_issuer.subject,
+			trust_issuer.roles)
+	ON CONFLICT ON CONSTRAINT issuers_pkey DO UPDATE
+	SET jwks = excluded.jwks, audiences = excluded.audiences, algorithms = excluded.algorithms,
+		subject = excluded.subject, roles = excluded.roles, updated_at = clock_timestamp()
+	WHERE (i.jwks, i.audiences, i.algorithms, i.subject, i.roles) IS DISTINCT FROM
+		  (excluded.jwks, excluded.audiences, excluded.algorithms, excluded.subject, excluded.roles);
+	IF FOUND THEN
+		PERFORM auth._audit('issuer_trusted', details => jsonb_build_object('issuer', issuer, 'roles', roles));
+		PERFORM auth._keys_changed();
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth.trust_issuer(text, jsonb, text[], text[], text, name[]) IS
+'Accepts the tokens of an outside identity provider for these audiences, verified with these public keys; called again it updates';
+
+CREATE FUNCTION auth._known_algorithms(algorithms text[])
+RETURNS void LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_known_algorithms';
+COMMENT ON FUNCTION auth._known_algorithms(text[]) IS
+'Internal: raises where a name is not that of an algorithm';
+
+CREATE FUNCTION auth.distrust_issuer(issuer text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM auth.issuers i WHERE i.issuer = distrust_issuer.issuer;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found';
+	END IF;
+	PERFORM auth._audit('issuer_distrusted', details => jsonb_build_object('issuer', issuer));
+	PERFORM auth._keys_changed();
+END
+$$;
+COMMENT ON FUNCTION auth.distrust_issuer(text) IS
+'Refuses an issuer''s tokens from now on; links of its subjects stay';
+
+CREATE FUNCTION auth.link_identity(user_id uuid, issuer text, subject text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF coalesce(subject, '') = '' OR octet_length(subject) > 255 THEN
+		RAISE EXCEPTION 'subject must have 1 to 255 bytes' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF NOT EXISTS (SELECT FROM auth.issuers i WHERE i.issuer = link_identity.issuer) THEN
+		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found', HINT = 'Call auth.trust_issuer() first.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM auth.users u WHERE u.id = link_identity.user_id) THEN
+		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
+	END IF;
+	INSERT INTO auth.identities (issuer, subject, user_id)
+	VALUES (link_identity.issuer, link_identity.subject, link_identity.user_id)
+	ON CONFLICT ON CONSTRAINT identities_pkey DO NOTHING;
+	IF FOUND THEN
+		PERFORM auth._audit('identity_linked', link_identity.user_id, details => jsonb_build_object('issuer', issuer));
+	ELSIF NOT EXISTS (SELECT FROM auth.identities i
+					  WHERE i.issuer = link_identity.issuer AND i.subject = link_identity.subject
+						AND i.user_id = link_identity.user_id) THEN
+		RAISE EXCEPTION 'subject is linked to another user' USING ERRCODE = 'unique_violation';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth.link_identity(uuid, text, text) IS
+'Says that a subject of a trusted issuer is this user';
+
+CREATE FUNCTION auth.unlink_identity(issuer text, subject text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	linked uuid;
+BEGIN
+	DELETE FROM auth.identities i
+	WHERE i.issuer = unlink_identity.issuer AND i.subject = unlink_identity.subject
+	RETURNING i.user_id INTO linked;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such identity' USING ERRCODE = 'no_data_found';
+	END IF;
+	PERFORM auth._audit('identity_unlinked', linked, details => jsonb_build_object('issuer', issuer));
+END
+$$;
+COMMENT ON FUNCTION auth.unlink_identity(text, text) IS
+'Takes back what link_identity said';
+
+CREATE FUNCTION auth._verify_id_token(id_token text, OUT reason text, OUT issuer text, OUT subject text,
+	OUT user_id uuid, OUT payload jsonb)
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_verify_id_token';
+COMMENT ON FUNCTION auth._verify_id_token(text) IS
+'Internal: a token of an outside issuer, with the user whom it speaks for, or the reason why it is refused';
+
+CREATE FUNCTION auth._user_of_identity(issuer text, subject text, user_id uuid, payload jsonb)
+RETURNS auth.users LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- An address that the issuer has not verified is anybody's.
+	verified_email text := CASE WHEN payload ->> 'email_verified' = 'true' AND auth._is_email(payload ->> 'email')
+								THEN payload ->> 'email' END;
+	u auth.users;
+BEGIN
+	FOR attempt IN 1 .. 2 LOOP
+		BEGIN
+			SELECT x.* INTO u FROM auth.users x
+			WHERE x.id = coalesce(_user_of_identity.user_id,
+								  (SELECT i.user_id FROM auth.identities i
+								   WHERE i.issuer = _user_of_identity.issuer AND i.subject = _user_of_identity.subject));
+			IF FOUND THEN
+				RETURN u;
+			END IF;
+			SELECT x.* INTO u FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(verified_email COLLATE "C");
+			IF NOT FOUND THEN
+				INSERT INTO auth.users (id, email, email_confirmed_at, role)
+				VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
+						CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
+				RETURNING * INTO u;
+				PERFORM auth._audit('registered', u.id, details => jsonb_build_object('issuer', issuer));
+			ELSIF u.email_confirmed_at IS NULL OR user_id IS NOT NULL THEN
+				RETURN NULL;
+			END IF;
+			IF user_id IS NULL THEN
+				INSERT INTO auth.identities (issuer, subject, user_id)
+				VALUES (_user_of_identity.issuer, _user_of_identity.subject, u.id);
+				PERFORM auth._audit('identity_linked', u.id, details => jsonb_build_object('issuer', issuer));
+			END IF;
+			RETURN u;
+		EXCEPTION WHEN unique_violation THEN
+			-- Somebody else has just made the same user or link: look again.
+			NULL;
+		END;
+	END LOOP;
+	RAISE EXCEPTION 'could not serialize access due to a concurrent sign-in'
+		USING ERRCODE = 'serialization_failure';
+END
+$$;
+COMMENT ON FUNCTION auth._user_of_identity(text, text, uuid, jsonb) IS
+'Internal: the user of an outside subject, linked by an address that both sides have verified, or new; NULL where the address is taken';
+
+CREATE FUNCTION auth.login_with_id_token(id_token text, nonce text DEFAULT NULL, client_id text DEFAULT 'default')
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable('auth.login_with_id_token');
+	verified record;
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF id_token IS NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed', 'id_token must be given');
+	END IF;
+	IF auth._client_policy(client_id) IS NULL THEN
+		RETURN auth._error(400, 'invalid_client', 'invalid_client', 'unknown client');
+	END IF;
+
+	verified := auth._verify_id_token(id_token);
+	IF verified.reason IS NULL AND verified.payload ->> 'nonce' IS DISTINCT FROM nonce THEN
+		verified.reason := 'bad_nonce';
+	END IF;
+	IF verified.reason IS NOT NULL THEN
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, jsonb_build_object('reason', verified.reason));
+		RETURN auth._error(401, 'invalid_grant', 'bad_jwt', 'the identity token is not accepted');
+	END IF;
+
+	u := auth._user_of_identity(verified.issuer, verified.subject, verified.user_id, verified.payload);
+	IF u.id IS NULL THEN
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "email_exists"}');
+		RETURN auth._error(409, 'invalid_grant', 'email_exists', 'an account with this email already exists and is not linked');
+	END IF;
+	verified.user_id := u.id;
+	-- As in login: whoever disables the user has seen this session, or is seen.
+	UPDATE auth.users x SET last_login_at = clock_timestamp() WHERE x.id = u.id AND x.is_active RETURNING * INTO u;
+	IF NOT FOUND THEN
+		PERFORM auth._audit('login_failed', verified.user_id, NULL, client_id, '{"reason": "user_banned"}');
+		RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+	END IF;
+	RETURN auth._open_session(u, client_id, '{fed}');
+END
+$$;
+COMMENT ON FUNCTION auth.login_with_id_token(text, text, text) IS
+'Signs in with a token of a trusted issuer: a token response (RFC 6749 section 5.1), or an error object';
+
+--
 -- Clients
 --
 
@@ -1263,6 +1544,11 @@ FROM (VALUES
 	('keys', 'auth.revoke_key(text)'),
 	('keys', 'auth.revoke_all(text)'),
 	('keys', 'auth.rewrap_keys()'),
+	('keys', 'auth.trust_issuer(text, jsonb, text[], text[], text, name[])'),
+	('keys', 'auth.distrust_issuer(text)'),
+	('admin', 'auth.link_identity(uuid, text, text)'),
+	('admin', 'auth.unlink_identity(text, text)'),
+	('client', 'auth.login_with_id_token(text, text, text)'),
 	('monitor', 'auth._setting(text)'),	-- which the views call
 	('authenticator', 'auth.pre_config()'),
 	('owner', 'auth.create_api(name, name, name, name, text)'),
@@ -1438,6 +1724,12 @@ BEGIN
 	PERFORM auth._api_function(schema_name, 'jwks', '', '',
 		'jsonb STABLE', 'SELECT auth.jwks()',
 		'The public keys that access tokens verify with', anyone);
+	PERFORM auth._api_function(schema_name, 'openid_configuration', 'text', 'base_url text',
+		'jsonb STABLE', 'SELECT auth.openid_configuration(base_url)',
+		'The OpenID Connect discovery document', anyone);
+	PERFORM auth._api_function(schema_name, 'login_with_id_token', 'text, text', 'id_token text, nonce text DEFAULT NULL',
+		'jsonb SECURITY DEFINER', format('SELECT auth.login_with_id_token(id_token, nonce, %L)', client_id),
+		'Sign in with a token of a trusted identity provider', anyone);
 
 	RETURN format(E'# postgrest.conf; db-uri names the database and the role %s\n'
 				  'db-schemas = "%s"\ndb-anon-role = "%s"\n'
@@ -1473,7 +1765,8 @@ END
 $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
-REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.audit_log, auth.key_status FROM PUBLIC;
+REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.issuers,
+	auth.identities, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;
@@ -1494,6 +1787,7 @@ GRANT EXECUTE ON FUNCTION auth.base64url_decode(text) TO PUBLIC;
 -- A token proves itself, and public keys are public.
 GRANT EXECUTE ON FUNCTION auth.jwt_verify(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwks() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.openid_configuration(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.authenticate(text, boolean) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.deauthenticate() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.pre_request() TO PUBLIC;

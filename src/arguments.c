@@ -57,15 +57,15 @@ key_document_argument(FunctionCallInfo fcinfo, int arg)
 	return DatumGetJsonbP(key_argument(fcinfo, arg, MAX_KEY_DOCUMENT));
 }
 
-/* The elements of a text[] argument, none of which may be NULL; how many. */
+/* The elements of a text[], none of which may be NULL; how many. */
 int
-text_array_argument(FunctionCallInfo fcinfo, int arg, const char ***elements)
+text_array(Datum array, const char ***elements)
 {
 	Datum	   *datums;
 	bool	   *nulls;
 	int			n;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT,
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
 					  &datums, &nulls, &n);
 	*elements = palloc(sizeof(char *) * (n + 1));
 	for (int i = 0; i < n; i++)
@@ -107,7 +107,7 @@ algorithms_argument(FunctionCallInfo fcinfo, int arg)
 
 	if (PG_ARGISNULL(arg))
 		return 0;
-	n = text_array_argument(fcinfo, arg, &names);
+	n = text_array(PG_GETARG_DATUM(arg), &names);
 	if (n == 0)
 		raise_argument("list of algorithms must not be empty", NULL);
 	for (int i = 0; i < n; i++)

@@ -17,7 +17,7 @@ pg_noreturn extern void raise_argument(const char *message, const char *hint);
 extern char *text_argument(FunctionCallInfo fcinfo, int arg);
 extern text *key_text_argument(FunctionCallInfo fcinfo, int arg);
 extern Jsonb *key_document_argument(FunctionCallInfo fcinfo, int arg);
-extern int	text_array_argument(FunctionCallInfo fcinfo, int arg, const char ***elements);
+extern int	text_array(Datum array, const char ***elements);
 extern const JoseAlg *algorithm_argument(FunctionCallInfo fcinfo, int arg);
 extern AlgSet algorithms_argument(FunctionCallInfo fcinfo, int arg);
 extern Datum form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);

@@ -34,6 +34,7 @@ typedef enum JoseStatus
 	JOSE_AMBIGUOUS_TOKEN,
 	JOSE_SESSION_ENDED,
 	JOSE_USER_INACTIVE,
+	JOSE_ROLE_NOT_ALLOWED,
 	JOSE_TOKEN_TOO_LARGE,
 
 	/* the key is no good */

@@ -159,10 +159,15 @@ jwt_verify_signature(Jwt *jwt, JoseKey *key)
 					  parts->signature, parts->signature_len);
 }
 
-/* Reads the payload, for which the signature has been checked. */
+/*
+ * Reads the payload, unless it has been.  What it says counts only once the
+ * signature has been checked.
+ */
 JoseStatus
 jwt_read_payload(Jwt *jwt)
 {
+	if (jwt->payload.json != NULL)
+		return JOSE_OK;
 	return claims_parse(jwt->parts.payload, jwt->parts.payload_len, &jwt->payload);
 }
 

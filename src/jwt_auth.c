@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "guc.h"
+#include "issuer.h"
 #include "keyring.h"
 #include "session.h"
 #include "tables.h"
@@ -25,5 +26,6 @@ _PG_init(void)
 	tables_init();
 	client_init();
 	keyring_init();
+	issuer_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }

@@ -40,7 +40,6 @@
 #define MAX_KID_LEN	255
 
 PG_FUNCTION_INFO_V1(jwt_sign_ring);
-PG_FUNCTION_INFO_V1(jwt_verify_ring);
 PG_FUNCTION_INFO_V1(jwt_auth_generate_key);
 PG_FUNCTION_INFO_V1(jwt_auth_wrap_jwk);
 PG_FUNCTION_INFO_V1(jwt_auth_rewrap);
@@ -302,19 +301,27 @@ verify_signature(Jwt *jwt, KeyPurpose purpose, TimestampTz now)
 }
 
 /*
- * Verifies a token that this database has issued: signature, then claims.
+ * Verifies an opened token that this database has issued: signature, then
+ * claims.
  */
 JoseStatus
-keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
+keyring_check(Jwt *jwt, KeyPurpose purpose)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	JoseStatus	status = jwt_open(token, jwt);
+	JoseStatus	status = verify_signature(jwt, purpose, now);
 
-	if (status == JOSE_OK)
-		status = verify_signature(jwt, purpose, now);
 	if (status == JOSE_OK)
 		status = jwt_read_payload(jwt);
 	return status == JOSE_OK ? check_own_claims(jwt, now) : status;
+}
+
+/* The same from its text on. */
+JoseStatus
+keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
+{
+	JoseStatus	status = jwt_open(token, jwt);
+
+	return status == JOSE_OK ? keyring_check(jwt, purpose) : status;
 }
 
 /* Runs a command of ours as the owner of the calling function: how many rows. */
@@ -459,22 +466,6 @@ jwt_sign_ring(PG_FUNCTION_ARGS)
 	payload = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(default_claims()),
 												 PG_GETARG_DATUM(0)));
 	PG_RETURN_TEXT_P(keyring_sign(PURPOSE_ACCESS, payload));
-}
-
-/*
- * jwt_verify(token text) returns jsonb
- */
-Datum
-jwt_verify_ring(PG_FUNCTION_ARGS)
-{
-	Jwt			jwt;
-	JoseStatus	status = JOSE_MALFORMED;
-
-	if (!PG_ARGISNULL(0))
-		status = keyring_verify(PG_GETARG_DATUM(0), PURPOSE_ACCESS, &jwt);
-	if (status != JOSE_OK)
-		jose_raise_token(status);
-	PG_RETURN_JSONB_P(jwt.payload.json);
 }
 
 static KeyPurpose

@@ -3,7 +3,9 @@
  *	  Verified claims: who is asking, for the rest of this transaction.
  *
  * The claims are the payload's own text in the setting jwt_auth.claims, after
- * a number that counts the sign-ins of this backend.  Its check hook takes no
+ * a number that counts the sign-ins of this backend and what is known of the
+ * token: "=" for one of ours, else the user whom an outside token speaks for
+ * ("-" where that is nobody) and "+" where its role counts.  Its check hook takes no
  * value but from fix_claims(), so no SQL user can forge one by SET, set_config,
  * ALTER ROLE, a function's SET clause, PGOPTIONS, or a placeholder set before
  * the library is loaded; and PostgreSQL's own machinery gives transaction
@@ -31,7 +33,7 @@
 
 #include "errors.h"
 #include "guc.h"
-#include "keyring.h"
+#include "issuer.h"
 #include "session.h"
 #include "tables.h"
 
@@ -52,6 +54,15 @@ PG_FUNCTION_INFO_V1(jwt_auth_role);
 PG_FUNCTION_INFO_V1(jwt_auth_email);
 PG_FUNCTION_INFO_V1(jwt_auth_session_id);
 
+/* Who a verified token speaks for. */
+typedef struct Identity
+{
+	bool		outside;		/* of a trusted issuer, not ours */
+	bool		has_uid;
+	pg_uuid_t	uid;
+	bool		has_role;		/* the role that it names counts */
+} Identity;
+
 /* The two settings' own variables. */
 static char *claims_text;
 static double claims_denied;	/* a counter; an int would wrap in a few weeks */
@@ -67,8 +78,7 @@ static MemoryContext parsed_context;
 static bool parsed_valid;
 static double parsed_number;
 static ClaimSet parsed;
-static bool parsed_has_uid;
-static pg_uuid_t parsed_uid;
+static Identity parsed_identity;
 
 static bool
 check_claims(char **newval, void **extra, GucSource source)
@@ -112,11 +122,46 @@ set_ours(const char *name, const char *value, GucContext context, GucSource sour
 	PG_END_TRY();
 }
 
-static void
-fix_claims(const char *payload, bool is_local)
+/* What stands before the payload; read_identity() is the reverse. */
+static const char *
+write_identity(const Identity *identity)
 {
-	set_ours(CLAIMS_SETTING, psprintf("%.0f %s", last_number + 1, payload), PGC_USERSET, PGC_S_SESSION,
-			 is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
+	const char *uid = "-";
+
+	if (!identity->outside)
+		return "=";
+	if (identity->has_uid)
+		uid = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&identity->uid)));
+	return psprintf("%s%s", uid, identity->has_role ? "+" : "");
+}
+
+static void
+read_identity(char *word, Jsonb *payload, Identity *identity)
+{
+	size_t		len = strlen(word);
+
+	memset(identity, 0, sizeof(*identity));
+	if (strcmp(word, "=") == 0)
+	{
+		identity->has_uid = claims_uuid(payload, "sub", &identity->uid);
+		identity->has_role = true;
+		return;
+	}
+	identity->outside = true;
+	identity->has_role = word[len - 1] == '+';
+	if (identity->has_role)
+		word[len - 1] = '\0';
+	identity->has_uid = strcmp(word, "-") != 0;
+	if (identity->has_uid)
+		identity->uid = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(word)));
+}
+
+static void
+fix_claims(const Identity *identity, const char *payload, bool is_local)
+{
+	set_ours(CLAIMS_SETTING,
+			 psprintf("%.0f %s %s", last_number + 1, write_identity(identity), payload),
+			 PGC_USERSET, PGC_S_SESSION, is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
 	last_number++;
 }
 
@@ -137,6 +182,7 @@ parse_claims(void)
 {
 	MemoryContext caller;
 	JoseStatus	status;
+	char	   *identity;
 	char	   *payload;
 
 	if (parsed_context == NULL)
@@ -144,13 +190,15 @@ parse_claims(void)
 											   ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(parsed_context);
 	caller = MemoryContextSwitchTo(parsed_context);
-	parsed_number = strtod(claims_text, &payload);
-	payload = pstrdup(payload);
+	parsed_number = strtod(claims_text, &identity);
+	identity = pstrdup(identity + 1);
+	payload = strchr(identity, ' ');
+	*payload++ = '\0';
 	status = claims_parse_text(payload, strlen(payload), &parsed);
 	MemoryContextSwitchTo(caller);
 	if (status != JOSE_OK)
 		elog(ERROR, "verified claims cannot be read");
-	parsed_has_uid = claims_uuid(parsed.json, "sub", &parsed_uid);
+	read_identity(identity, parsed.json, &parsed_identity);
 	parsed_valid = true;
 }
 
@@ -172,23 +220,32 @@ current_claims(void)
 	return &parsed;
 }
 
-/* The user is there and active; the session, if the token has one, is live. */
+/* A user who is there must be active; whether there must be one is the caller's. */
 static JoseStatus
-check_liveness(Jsonb *payload)
+check_user(const pg_uuid_t *uid, bool must_exist)
+{
+	Datum		key = UUIDPGetDatum(uid);
+	Datum		values[USERS_NATTS];
+	bool		nulls[USERS_NATTS];
+
+	if (!tables_fetch(TABLE_USERS, 1, &key, values, nulls))
+		return must_exist ? JOSE_USER_INACTIVE : JOSE_OK;
+	return DatumGetBool(values[USERS_IS_ACTIVE]) ? JOSE_OK : JOSE_USER_INACTIVE;
+}
+
+/* The session of a token of ours, if it has one, is live. */
+static JoseStatus
+check_live_session(const pg_uuid_t *uid, Jsonb *payload)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t	ids[2];
-	Datum		keys[2] = {UUIDPGetDatum(&ids[0]), UUIDPGetDatum(&ids[1])};
-	Datum		values[Max(USERS_NATTS, SESSIONS_NATTS)];
-	bool		nulls[Max(USERS_NATTS, SESSIONS_NATTS)];
+	pg_uuid_t	sid;
+	Datum		keys[2] = {UUIDPGetDatum(uid), UUIDPGetDatum(&sid)};
+	Datum		values[SESSIONS_NATTS];
+	bool		nulls[SESSIONS_NATTS];
 
-	if (!claims_uuid(payload, "sub", &ids[0]) ||
-		!tables_fetch(TABLE_USERS, 1, keys, values, nulls) ||
-		!DatumGetBool(values[USERS_IS_ACTIVE]))
-		return JOSE_USER_INACTIVE;
 	if (claims_member(payload, "sid") == NULL)
 		return JOSE_OK;
-	if (!claims_uuid(payload, "sid", &ids[1]) ||
+	if (!claims_uuid(payload, "sid", &sid) ||
 		!tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls) ||
 		!nulls[SESSIONS_REVOKED_AT] ||
 		DatumGetTimestampTz(values[SESSIONS_EXPIRES_AT]) <= now)
@@ -199,17 +256,48 @@ check_liveness(Jsonb *payload)
 	return JOSE_OK;
 }
 
-/* All checks of an access token. */
+/* All checks of an access token of ours, once its signature is right. */
 static JoseStatus
-verify_access_token(Datum token, Jwt *jwt)
+check_own_token(Jsonb *payload, Identity *identity)
 {
-	JoseStatus	status = keyring_verify(token, PURPOSE_ACCESS, jwt);
+	JoseStatus	status;
 
-	if (status == JOSE_OK && !claims_string_equals(jwt->payload.json, "type", "access"))
-		status = JOSE_WRONG_TOKEN_TYPE;
-	if (status == JOSE_OK && jwt_auth_check_session)
-		status = check_liveness(jwt->payload.json);
-	return status;
+	identity->has_uid = claims_uuid(payload, "sub", &identity->uid);
+	identity->has_role = true;
+	if (!claims_string_equals(payload, "type", "access"))
+		return JOSE_WRONG_TOKEN_TYPE;
+	if (!jwt_auth_check_session)
+		return JOSE_OK;
+	if (!identity->has_uid)
+		return JOSE_USER_INACTIVE;
+	status = check_user(&identity->uid, true);
+	return status == JOSE_OK ? check_live_session(&identity->uid, payload) : status;
+}
+
+/*
+ * The same of a trusted issuer's.  It need not be about a user of ours, and has
+ * no session here.
+ */
+static JoseStatus
+check_outside_token(const Issuer *issuer, Jsonb *payload, Identity *identity)
+{
+	identity->outside = true;
+	identity->has_uid = issuer_uid(issuer, payload, &identity->uid);
+	identity->has_role = issuer_allows_role(issuer, payload);
+	return identity->has_uid && jwt_auth_check_session ? check_user(&identity->uid, false) : JOSE_OK;
+}
+
+static JoseStatus
+verify_access_token(Datum token, Jwt *jwt, Identity *identity)
+{
+	const Issuer *issuer;
+	JoseStatus	status = issuer_verify(token, jwt, &issuer);
+
+	memset(identity, 0, sizeof(*identity));
+	if (status != JOSE_OK)
+		return status;
+	return issuer != NULL ? check_outside_token(issuer, jwt->payload.json, identity) :
+		check_own_token(jwt->payload.json, identity);
 }
 
 /*
@@ -217,7 +305,7 @@ verify_access_token(Datum token, Jwt *jwt)
  * also where it raises, as it does without the master key.
  */
 static JoseStatus
-sign_in(NullableDatum token, bool is_local, Jwt *jwt)
+sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile JoseStatus status = JOSE_MALFORMED;
@@ -225,9 +313,9 @@ sign_in(NullableDatum token, bool is_local, Jwt *jwt)
 	PG_TRY();
 	{
 		if (!token.isnull)
-			status = verify_access_token(token.value, jwt);
+			status = verify_access_token(token.value, jwt, identity);
 		if (status == JOSE_OK)
-			fix_claims(jwt->payload.text, is_local);
+			fix_claims(identity, jwt->payload.text, is_local);
 	}
 	PG_CATCH();
 	{
@@ -248,12 +336,13 @@ Datum
 jwt_auth_authenticate(PG_FUNCTION_ARGS)
 {
 	bool		is_local = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	Identity	identity;
 	Jwt			jwt;
 	JoseStatus	status;
 
 	if (is_local)
 		WarnNoTransactionBlock(true, "auth.authenticate");
-	status = sign_in(fcinfo->args[0], is_local, &jwt);
+	status = sign_in(fcinfo->args[0], is_local, &jwt, &identity);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
 	PG_RETURN_JSONB_P(jwt.payload.json);
@@ -292,7 +381,7 @@ read_request(const char *setting, ClaimSet *object)
 static bool
 same_token(const Jwt *jwt)
 {
-	static const char *const names[] = {"jti", "sub", "role"};
+	static const char *const names[] = {"iss", "jti", "sub", "role"};
 	ClaimSet	theirs;
 
 	if (!read_request("request.jwt.claims", &theirs))
@@ -305,7 +394,9 @@ same_token(const Jwt *jwt)
 	{
 		char	   *ours = claims_string(jwt->payload.json, names[i]);
 
-		if (ours != NULL && !claims_string_equals(theirs.json, names[i], ours))
+		/* PostgREST adds a role where the token has none */
+		if (ours == NULL ? strcmp(names[i], "role") != 0 && claims_member(theirs.json, names[i]) != NULL :
+			!claims_string_equals(theirs.json, names[i], ours))
 			return false;
 	}
 	return true;
@@ -339,6 +430,7 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 	size_t		len;
 	NullableDatum token = {0, false};
 	ClaimSet	headers;
+	Identity	identity;
 	Jwt			jwt;
 	bool		has_token;
 	JoseStatus	status = JOSE_OK;
@@ -354,15 +446,21 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 	if (has_token)
 	{
 		token.value = PointerGetDatum(cstring_to_text_with_len(authorization, len));
-		status = sign_in(token, true, &jwt);
+		status = sign_in(token, true, &jwt, &identity);
 	}
 	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL))
+		status = JOSE_AMBIGUOUS_TOKEN;
+	/*
+	 * PostgREST has switched to a role already: where this token names none
+	 * that counts, it is that of another one.
+	 */
+	if (status == JOSE_OK && has_token && !identity.has_role)
+		status = JOSE_ROLE_NOT_ALLOWED;
+	if (status != JOSE_OK)
 	{
 		deny();
-		status = JOSE_AMBIGUOUS_TOKEN;
-	}
-	if (status != JOSE_OK)
 		raise_unauthorized(status);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -384,17 +482,17 @@ jwt_auth_user_agent(PG_FUNCTION_ARGS)
 }
 
 /*
- * uid() returns uuid: the subject, where it is a uuid
+ * uid() returns uuid: the user, where the token speaks for one
  */
 Datum
 jwt_auth_uid(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *uid;
 
-	if (current_claims() == NULL || !parsed_has_uid)
+	if (current_claims() == NULL || !parsed_identity.has_uid)
 		PG_RETURN_NULL();
 	uid = palloc(sizeof(pg_uuid_t));
-	*uid = parsed_uid;
+	*uid = parsed_identity.uid;
 	PG_RETURN_UUID_P(uid);
 }
 
@@ -419,11 +517,13 @@ jwt_auth_user_id(PG_FUNCTION_ARGS)
 }
 
 /*
- * role() returns text
+ * role() returns text: NULL where the issuer may not give it
  */
 Datum
 jwt_auth_role(PG_FUNCTION_ARGS)
 {
+	if (current_claims() != NULL && !parsed_identity.has_role)
+		PG_RETURN_NULL();
 	return string_claim(fcinfo, "role");
 }
 
@@ -437,7 +537,7 @@ jwt_auth_email(PG_FUNCTION_ARGS)
 }
 
 /*
- * session_id() returns uuid
+ * session_id() returns uuid: NULL for an outside token
  */
 Datum
 jwt_auth_session_id(PG_FUNCTION_ARGS)
@@ -445,7 +545,7 @@ jwt_auth_session_id(PG_FUNCTION_ARGS)
 	ClaimSet   *claims = current_claims();
 	pg_uuid_t  *sid = palloc(sizeof(pg_uuid_t));
 
-	if (claims == NULL || !claims_uuid(claims->json, "sid", sid))
+	if (claims == NULL || parsed_identity.outside || !claims_uuid(claims->json, "sid", sid))
 		PG_RETURN_NULL();
 	PG_RETURN_UUID_P(sid);
 }

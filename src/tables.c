@@ -34,6 +34,8 @@ static const char *const table_names[AUTH_TABLES] = {
 	[TABLE_REFRESH_TOKENS] = "refresh_tokens",
 	[TABLE_CLIENTS] = "clients",
 	[TABLE_KEYS] = "keys",
+	[TABLE_ISSUERS] = "issuers",
+	[TABLE_IDENTITIES] = "identities",
 };
 
 /* Columns that somebody has added stay unread. */
@@ -42,6 +44,8 @@ static const int table_natts[AUTH_TABLES] = {
 	[TABLE_REFRESH_TOKENS] = SESSIONS_NATTS,
 	[TABLE_CLIENTS] = CLIENTS_NATTS,
 	[TABLE_KEYS] = KEYS_NATTS,
+	[TABLE_ISSUERS] = ISSUERS_NATTS,
+	[TABLE_IDENTITIES] = IDENTITIES_NATTS,
 };
 
 static Oid	relids[AUTH_TABLES];
@@ -105,7 +109,7 @@ tables_scan_end(TableScan *scan)
 
 /*
  * Fetches the row with this primary key, whose columns are the table's first
- * and of type uuid.  The values point into palloc'd memory.
+ * and of type uuid (text in identities).  The values point into palloc'd memory.
  */
 bool
 tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls)
@@ -119,7 +123,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	scan.rel = open_table(table);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
-					F_UUID_EQ, keys[i]);
+					table == TABLE_IDENTITIES ? F_TEXTEQ : F_UUID_EQ, keys[i]);
 	scan.scan = systable_beginscan(scan.rel, RelationGetPrimaryKeyIndex(scan.rel, false), true,
 								   NULL, nkeys, scankeys);
 	tuple = systable_getnext(scan.scan);

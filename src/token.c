@@ -95,7 +95,7 @@ verify_arguments(FunctionCallInfo fcinfo, VerifyArgs *args)
 	args->rules.leeway = leeway_argument(fcinfo);
 	args->rules.now = at_time_argument(fcinfo);
 	if (!PG_ARGISNULL(ARG_REQUIRED))
-		args->rules.nrequired = text_array_argument(fcinfo, ARG_REQUIRED, &args->rules.required);
+		args->rules.nrequired = text_array(PG_GETARG_DATUM(ARG_REQUIRED), &args->rules.required);
 }
 
 /* A shared secret is the bytes of its text in UTF-8, in any database. */

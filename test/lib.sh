@@ -109,6 +109,7 @@ missing_for_tests()
 {
 	package_unless perl type -P prove
 	package_unless libipc-run-perl perl -MIPC::Run -e 1
+	package_unless curl type -P curl
 }
 
 # install_packages FUNCTION...: installs what the functions name, if anything

@@ -86,6 +86,10 @@ SELECT kind, try(command) AS result, count(*) > 0 AS some FROM attempt WHERE com
 CREATE ROLE regress_mallory;
 CREATE SCHEMA mallory AUTHORIZATION regress_mallory;
 SELECT auth.grant_access('regress_mallory', 'client');
+-- a provider of identities, and a token of it
+SELECT auth.jwk_generate('ES256', 'k') AS key \gset
+SELECT auth.trust_issuer('https://idp.example', jsonb_build_object('keys', jsonb_build_array(auth.jwk_public(:'key'::jsonb))), '{app}');
+SELECT set_config('regress.id_token', auth.jwt_sign('{"iss": "https://idp.example", "aud": "app", "sub": "s", "exp": 4102444800, "email": "carol@example.com", "email_verified": true}', :'key'::jsonb), false) IS NOT NULL AS signed;
 SET ROLE regress_mallory;
 SET search_path = mallory, pg_catalog;
 CREATE FUNCTION hostile(name text) RETURNS boolean LANGUAGE plpgsql AS
@@ -99,7 +103,8 @@ BEGIN
 			 FROM pg_catalog.pg_proc AS p
 			 WHERE pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::regnamespace AND prokind OPERATOR(pg_catalog.=) 'f' AND provariadic OPERATOR(pg_catalog.=) 0
 			   AND proname OPERATOR(pg_catalog.=) ANY ('{lower,strpos,length,char_length,octet_length,left,now,clock_timestamp,gen_random_uuid,set_config,current_setting,
-				inet_client_addr,date_trunc,make_interval,jsonb_typeof,jsonb_strip_nulls,to_regprocedure,pg_is_in_recovery,pg_notify,btrim}'::name[]) LOOP
+				inet_client_addr,date_trunc,make_interval,jsonb_typeof,jsonb_strip_nulls,to_regprocedure,pg_is_in_recovery,pg_notify,btrim,
+				array_position,jsonb_array_length,jsonb_path_query_array,rtrim}'::name[]) LOOP
 		EXECUTE format('CREATE FUNCTION mallory.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.proname, f.arguments, f.result,
 					   format('BEGIN PERFORM mallory.hostile(%L); %s END', f.proname, CASE WHEN f.result OPERATOR(pg_catalog.=) 'void'::regtype THEN '' ELSE 'RETURN NULL;' END));
 	END LOOP;
@@ -110,7 +115,7 @@ BEGIN
 					   format('BEGIN PERFORM mallory.hostile(%L); RETURN NULL; END', f.oprname));
 		EXECUTE format('CREATE OPERATOR mallory.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = mallory.op%s)', f.oprname, f.l, f.r, f.n);
 	END LOOP;
-	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
+	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,issuers,identities,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
 		EXECUTE format('CREATE VIEW mallory.%I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, f.name);
 		EXECUTE format('CREATE TEMP VIEW %I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, 'temporary ' OPERATOR(pg_catalog.||) f.name);
 	END LOOP;
@@ -136,6 +141,9 @@ BEGIN
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login('alice@example.com', 'wrong'), 'error_code');
 	answer := auth.login(username => 'Alice', password => 'correct horse');
 	answer := auth.refresh(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token')), 'user', 'email');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token'), 'nonce'), 'error_code');
+	PERFORM auth.authenticate(pg_catalog.current_setting('regress.id_token')), auth.openid_configuration('https://api.example');
 	PERFORM auth.rotate_refresh_token(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
 	PERFORM pg_catalog.set_config('request.headers', pg_catalog.jsonb_build_object('user-agent', 'x', 'authorization',
 		pg_catalog.concat('Bearer ', pg_catalog.jsonb_extract_path_text(answer, 'access_token')))::pg_catalog.text, true);
@@ -165,6 +173,9 @@ SELECT auth.revoke_all('a test') IS NOT NULL AS revoked \gset
 SELECT auth.prune() \gset
 SELECT auth.set_active(id, false) FROM auth.users;
 SELECT auth.pre_config();
+SELECT auth.trust_issuer('https://idp.example', pg_catalog.jsonb_build_object('keys', pg_catalog.jsonb_build_array(auth.jwk_public(:'key'::pg_catalog.jsonb))), '{app}', '{ES256}', roles => '{regress_mallory}');
+SELECT auth.link_identity(id, 'https://idp.example', 'linked') FROM auth.users LIMIT 1;
+SELECT auth.unlink_identity('https://idp.example', 'linked'), auth.distrust_issuer('https://idp.example');
 SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') \gset
 SELECT auth.revoke_access('regress_mallory', 'client');
 ROLLBACK;
