@@ -229,6 +229,23 @@ issuer_allows_role(const Issuer *issuer, Jsonb *payload)
 	return false;
 }
 
+/* Whether any issuer may give roles, so that PostgREST has its keys. */
+bool
+issuer_gives_roles(void)
+{
+	List	   *issuers = tables_copy(&issuers_copy);
+	ListCell   *cell;
+
+	foreach(cell, issuers)
+	{
+		const Issuer *issuer = lfirst(cell);
+
+		if (issuer->nroles > 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * jwt_verify(token text) returns jsonb
  */

@@ -27,6 +27,7 @@ typedef struct Issuer
 extern JoseStatus issuer_verify(Datum token, Jwt *jwt, const Issuer **issuer);
 extern bool issuer_uid(const Issuer *issuer, Jsonb *payload, pg_uuid_t *uid);
 extern bool issuer_allows_role(const Issuer *issuer, Jsonb *payload);
+extern bool issuer_gives_roles(void);
 extern void issuer_init(void);
 
 #endif							/* JWT_AUTH_ISSUER_H */

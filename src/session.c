@@ -377,11 +377,16 @@ read_request(const char *setting, ClaimSet *object)
  * request, has read the same token as we have (NULL: none).  Of two
  * Authorization headers it takes the first, but hands over the last.  What it
  * says is believed only in so far as it is a reason to refuse.
+ *
+ * Where we know of no role it should be the anonymous one, but may as well come
+ * from a token of an outside issuer, whose other claims are all alike, or that
+ * has no others and stands in a header that we do not read.
  */
 static bool
-same_token(const Jwt *jwt)
+same_token(const Jwt *jwt, bool has_header)
 {
 	static const char *const names[] = {"iss", "jti", "sub", "role"};
+	bool		outside_roles = issuer_gives_roles();
 	ClaimSet	theirs;
 
 	if (!read_request("request.jwt.claims", &theirs))
@@ -389,14 +394,17 @@ same_token(const Jwt *jwt)
 	if (JB_ROOT_COUNT(theirs.json) == 0)
 		return true;			/* not PostgREST */
 	if (jwt == NULL)
-		return JB_ROOT_COUNT(theirs.json) == 1 && claims_member(theirs.json, "role") != NULL;
+		return JB_ROOT_COUNT(theirs.json) == 1 && claims_member(theirs.json, "role") != NULL &&
+			!(has_header && outside_roles);
 	for (size_t i = 0; i < lengthof(names); i++)
 	{
 		char	   *ours = claims_string(jwt->payload.json, names[i]);
 
+		if (ours != NULL && !claims_string_equals(theirs.json, names[i], ours))
+			return false;
 		/* PostgREST adds a role where the token has none */
-		if (ours == NULL ? strcmp(names[i], "role") != 0 && claims_member(theirs.json, names[i]) != NULL :
-			!claims_string_equals(theirs.json, names[i], ours))
+		if (ours == NULL && claims_member(theirs.json, names[i]) != NULL &&
+			(outside_roles || strcmp(names[i], "role") != 0))
 			return false;
 	}
 	return true;
@@ -448,14 +456,11 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 		token.value = PointerGetDatum(cstring_to_text_with_len(authorization, len));
 		status = sign_in(token, true, &jwt, &identity);
 	}
-	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL))
-		status = JOSE_AMBIGUOUS_TOKEN;
-	/*
-	 * PostgREST has switched to a role already: where this token names none
-	 * that counts, it is that of another one.
-	 */
+	/* PostgREST has switched to a role already, by this token or by another */
 	if (status == JOSE_OK && has_token && !identity.has_role)
 		status = JOSE_ROLE_NOT_ALLOWED;
+	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL, authorization != NULL))
+		status = JOSE_AMBIGUOUS_TOKEN;
 	if (status != JOSE_OK)
 	{
 		deny();

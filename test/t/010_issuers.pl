@@ -159,13 +159,14 @@ sub token
 # Requests
 #
 
-# Sends a request; returns status, body (decoded where it is JSON) and headers.
+# Sends a request with a token, or with these Authorization headers; returns
+# status, body (decoded where it is JSON) and headers.
 sub request
 {
 	my ($method, $path, $token, $body) = @_;
 	my %headers = (Prefer => 'return=representation');
 
-	$headers{Authorization} = ref $token ? [ map { "Bearer $_" } @$token ] : "Bearer $token" if defined $token;
+	$headers{Authorization} = ref $token ? $token : "Bearer $token" if defined $token;
 	$headers{'Content-Type'} = 'application/json' if defined $body;
 
 	my $answer = HTTP::Tiny->new->request($method, $api . $path,
@@ -183,6 +184,11 @@ sub answer
 	my ($status, $json) = request('GET', '/rpc/whoami', $token);
 
 	return $status == 200 ? "200 $json->{role} of $json->{user}" : "$status " . ($json->{details} // $json->{message});
+}
+
+sub bearers
+{
+	return [ map { "Bearer $_" } @_ ];
 }
 
 sub becomes
@@ -252,11 +258,20 @@ is(answer(token({ iss => 'https://own.example', sub => $bob, type => 'access', %
 	'401 reason: unknown_kid', 'our name under a key of the provider');
 is(answer(token({ iss => undef, sub => $bob, type => 'access', %$person })),
 	'401 reason: unknown_kid', '... and no name');
-is(answer([ token({ aud => 'elsewhere', role => 'manager' }), token() ]),
+is(answer(bearers(token({ aud => 'elsewhere', role => 'manager' }), token())),
 	'401 reason: role_not_allowed', 'a token for somebody else lends its role to none without one');
-is(answer([ token({ aud => 'elsewhere', role => 'manager' }), token($person) ]),
+is(answer(bearers(token({ aud => 'elsewhere', role => 'manager' }), token($person))),
 	'401 reason: ambiguous_token', '... nor to one with another');
-is(answer([ token({ sub => $bob, role => 'manager' }), $own ]), '401 reason: ambiguous_token', '... nor to one of ours');
+is(answer(bearers(token({ sub => $bob, role => 'manager' }), $own)), '401 reason: ambiguous_token', '... nor to one of ours');
+my $bare = sql(q(SELECT auth.jws_sign('{"role": "manager"}', jwk) FROM provider_key));
+is(answer($bare), '401 reason: unknown_kid', 'nothing but a role');
+is(answer([ "Bearer\t$bare" ]), '401 reason: ambiguous_token', '... behind a tab, which PostgREST takes for a blank');
+is(answer([ "Bearer $bare", 'Basic x' ]), '401 reason: ambiguous_token', '... and before another scheme');
+is(answer(['Basic x']), '401 reason: ambiguous_token', 'another scheme cannot be told from that');
+is(answer(undef), '200 anon of nobody', 'no header is anonymous');
+my $roleless = sql("SELECT auth.jwt_sign('{\"sub\": \"$bob\", \"type\": \"access\", \"jti\": \"j\"}')");
+is(answer(bearers(token({ iss => 'https://own.example', sub => $bob, jti => 'j', role => 'manager' }), $roleless)),
+	'401 reason: ambiguous_token', 'a token of ours without a role takes none from its double');
 is(answer($own), "200 authenticated of $bob", 'tokens of ours are as good as ever');
 
 # Rows
