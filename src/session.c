@@ -411,20 +411,23 @@ same_token(const Jwt *jwt, bool has_header)
 }
 
 /*
- * Answers 401 through PostgREST: the SQLSTATE PGRST lets message and detail
- * set the whole answer.
+ * Answers 401 through PostgREST, or 403 where the token is good but its role is
+ * not: the SQLSTATE PGRST lets message and detail set the whole answer.
  */
 pg_noreturn static void
-raise_unauthorized(JoseStatus status)
+raise_refused(JoseStatus status)
 {
+	bool		forbidden = status == JOSE_ROLE_NOT_ALLOWED;
+
 	if (jose_reason(status) == NULL)
 		jose_raise_token(status);	/* our fault, not the token's */
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),
 			 errmsg("{\"code\":\"%s\",\"message\":\"%s\",\"details\":\"reason: %s\",\"hint\":null}",
 					unpack_sql_state(jose_sqlstate(status)), jose_message(status), jose_reason(status)),
-			 errdetail("{\"status\":401,\"headers\":{\"WWW-Authenticate\":"
-					   "\"Bearer error=\\\"invalid_token\\\", error_description=\\\"%s\\\"\"}}",
+			 errdetail("{\"status\":%d,\"headers\":{\"WWW-Authenticate\":"
+					   "\"Bearer error=\\\"%s\\\", error_description=\\\"%s\\\"\"}}",
+					   forbidden ? 403 : 401, forbidden ? "insufficient_scope" : "invalid_token",
 					   jose_message(status))));
 }
 
@@ -464,7 +467,7 @@ jwt_auth_pre_request(PG_FUNCTION_ARGS)
 	if (status != JOSE_OK)
 	{
 		deny();
-		raise_unauthorized(status);
+		raise_refused(status);
 	}
 	PG_RETURN_VOID();
 }

@@ -246,11 +246,11 @@ becomes(token($person), '200 authenticated of nobody', 'a role that it may give,
 sql("SELECT auth.link_identity('$ann', '$issuer', 'auth0|ann')");
 is(answer(token($person)), "200 authenticated of $ann", 'a linked subject is its user');
 is(answer(token({ %$person, sub => $bob })), '200 authenticated of nobody', 'the uuid of a user is nobody without a link');
-is(answer(token({ role => 'manager' })), '401 reason: role_not_allowed', 'a role that it may not give');
-is(answer(token()), '401 reason: role_not_allowed', 'no role');
+is(answer(token({ role => 'manager' })), '403 reason: role_not_allowed', 'a role that it may not give');
+is(answer(token()), '403 reason: role_not_allowed', 'no role');
 is(answer(token({ %$person, aud => 'elsewhere' })), '401 reason: bad_audience', 'a token for somebody else');
 ($status, undef, $headers) = request('GET', '/notes', token({ role => 'manager' }));
-like($headers->{'www-authenticate'}, qr/^Bearer error="invalid_token"/, '... with WWW-Authenticate');
+like($headers->{'www-authenticate'}, qr/^Bearer error="insufficient_scope"/, '... with WWW-Authenticate');
 
 # It has verified these with a key that it was handed, and switched role
 
@@ -259,7 +259,7 @@ is(answer(token({ iss => 'https://own.example', sub => $bob, type => 'access', %
 is(answer(token({ iss => undef, sub => $bob, type => 'access', %$person })),
 	'401 reason: unknown_kid', '... and no name');
 is(answer(bearers(token({ aud => 'elsewhere', role => 'manager' }), token())),
-	'401 reason: role_not_allowed', 'a token for somebody else lends its role to none without one');
+	'403 reason: role_not_allowed', 'a token for somebody else lends its role to none without one');
 is(answer(bearers(token({ aud => 'elsewhere', role => 'manager' }), token($person))),
 	'401 reason: ambiguous_token', '... nor to one with another');
 is(answer(bearers(token({ sub => $bob, role => 'manager' }), $own)), '401 reason: ambiguous_token', '... nor to one of ours');
