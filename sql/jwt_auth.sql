@@ -618,6 +618,8 @@ BEGIN
 	WHERE k.wrapped_key IS NOT NULL AND k.revoked_at IS NULL;
 	GET DIAGNOSTICS rewrapped = ROW_COUNT;
 	PERFORM auth._audit('keys_rewrapped', details => jsonb_build_object('keys', rewrapped));
+	-- The old file may be deleted as soon as this is answered.
+	PERFORM auth._flush_commit();
 	RETURN rewrapped;
 END
 $$;
