@@ -416,6 +416,17 @@ $$;
 COMMENT ON FUNCTION auth.create_key(text, text, interval) IS
 'Creates a signing key and returns its kid: published at once, signing after activate_in (the first of a purpose at once)';
 
+CREATE FUNCTION auth._successor_algorithm(algorithm text, purpose text)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.name
+FROM regexp_split_to_table(auth._setting('allowed_algorithms'), '\s*,\s*') WITH ORDINALITY a (name, n)
+ORDER BY a.name = algorithm DESC, (a.name LIKE 'HS%') = (purpose = 'refresh') DESC, a.n
+LIMIT 1
+$$;
+COMMENT ON FUNCTION auth._successor_algorithm(text, text) IS
+'Internal: this algorithm if it is allowed, else the first allowed one that suits the purpose';
+
 CREATE FUNCTION auth.rotate_key(purpose text DEFAULT 'access', activate_in interval DEFAULT '10 s')
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -426,11 +437,11 @@ BEGIN
 	PERFORM auth._ensure_key(coalesce(purpose, ''));
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	active := auth._active_key(purpose);
-	RETURN auth.create_key(active.algorithm, purpose, activate_in);
+	RETURN auth.create_key(auth._successor_algorithm(active.algorithm, purpose), purpose, activate_in);
 END
 $$;
 COMMENT ON FUNCTION auth.rotate_key(text, interval) IS
-'Creates a key of the active one''s algorithm that takes over after activate_in; returns its kid';
+'Creates a key of the active one''s algorithm, if that is still allowed, that takes over after activate_in; returns its kid';
 
 CREATE FUNCTION auth.import_key(key jsonb, purpose text DEFAULT 'access', activate boolean DEFAULT true)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -537,7 +548,7 @@ BEGIN
 		  AND (k.superseded_at IS NULL OR k.superseded_at > k.activates_at)
 		RETURNING k.kid INTO successor;
 		IF successor IS NULL THEN
-			successor := auth._replace_key(revoked);
+			successor := auth.create_key(auth._successor_algorithm(revoked.algorithm, revoked.purpose), revoked.purpose, '0');
 		END IF;
 	END IF;
 	PERFORM auth._keys_changed();
@@ -547,16 +558,6 @@ END
 $$;
 COMMENT ON FUNCTION auth.revoke_key(text) IS
 'Ends a key at once: nothing that it signed verifies any more. An active key gets a successor, whose kid is returned';
-
-CREATE FUNCTION auth._replace_key(replaced auth.keys)
-RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT CASE WHEN replaced.algorithm = ANY (regexp_split_to_array(auth._setting('allowed_algorithms'), '\s*,\s*'))
-	THEN auth.create_key(replaced.algorithm, replaced.purpose, '0')
-	ELSE auth._ensure_key(replaced.purpose) END
-$$;
-COMMENT ON FUNCTION auth._replace_key(auth.keys) IS
-'Internal: a key that signs at once, of the same algorithm where that is still allowed';
 
 CREATE FUNCTION auth._require_read_committed()
 RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -593,7 +594,7 @@ BEGIN
 	GET DIAGNOSTICS keys_revoked = ROW_COUNT;
 	UPDATE auth.refresh_tokens s SET revoked_at = instant, revoke_reason = 'revoke_all' WHERE s.revoked_at IS NULL;
 	GET DIAGNOSTICS sessions_ended = ROW_COUNT;
-	PERFORM auth._replace_key(k) FROM unnest(active) k;
+	PERFORM auth.create_key(auth._successor_algorithm(k.algorithm, k.purpose), k.purpose, '0') FROM unnest(active) k;
 
 	counts := jsonb_build_object('keys_revoked', keys_revoked, 'keys_created', cardinality(active),
 								 'sessions_ended', sessions_ended);

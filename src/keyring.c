@@ -423,6 +423,11 @@ keyring_sign(KeyPurpose purpose, Jsonb *payload)
 	int64		lifetime = payload_lifetime(payload);
 	RingKey    *key = signing_key(purpose);
 
+	if ((guc_allowed_algorithms() & ALG_BIT(key->alg)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("algorithm of the active key is not one of \"jwt_auth.allowed_algorithms\""),
+				 errhint("Call auth.rotate_key() for a key of another algorithm.")));
 	while (lifetime > key->longest_lifetime)
 	{
 		raise_longest_lifetime(key->kid, lifetime);

@@ -378,6 +378,13 @@ SELECT pg_temp.try($$auth.create_key('ES256')$$) AS created, pg_temp.try(format(
 SELECT pg_temp.try($$auth.create_key('HS512', 'refresh')$$) AS allowed;
 RESET jwt_auth.allowed_algorithms;
 SELECT * FROM tokens;
+-- What the active key would sign now would not verify; rotating goes on to the
+-- first algorithm that suits.
+SET jwt_auth.allowed_algorithms = 'HS256, PS256, ES256';
+SELECT pg_temp.try($$auth.jwt_sign('{}')$$) AS signed;
+SELECT pg_temp.named('ps', auth.rotate_key(activate_in => '0')), pg_temp.sign('ps');
+SELECT * FROM ring;
+RESET jwt_auth.allowed_algorithms;
 
 --
 -- revoke_all(): every key, every session
@@ -477,7 +484,7 @@ INSERT INTO attempt (call) VALUES
 	($$auth._rewrap('x', 'access', 'ES256', '')$$),
 	($$auth._add_key('x', 'access', 'ES256', '{}', NULL, false, '0')$$),
 	($$auth._active_key('access')$$),
-	($$auth._replace_key(NULL)$$),
+	($$auth._successor_algorithm('ES256', 'access')$$),
 	($$auth._revoke(NULL, now())$$);
 CREATE TEMP TABLE outcome (role text, n int, call text, result text);
 GRANT ALL ON attempt, outcome TO PUBLIC;
