@@ -45,6 +45,13 @@ static AllowedAlgorithms *allowed_algorithms;
 static char *default_role;
 static int	password_min_length;
 static int	audit;
+static int	registration;
+
+static const struct config_enum_entry registrations[] = {
+	{"open", 0, false},
+	{"closed", 1, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry audit_levels[] = {
 	{"none", 0, false},
@@ -182,6 +189,8 @@ void
 guc_init(void)
 {
 	define_token_settings();
+	DefineCustomEnumVariable("jwt_auth.registration", "Who may register.", NULL,
+							 &registration, 0, registrations, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_string("jwt_auth.default_role", "The database role that new users get.", &default_role, "authenticated");
 	DefineCustomIntVariable("jwt_auth.bcrypt_cost", "The cost of a password hash, as a power of two.", NULL,
 							&jwt_auth_bcrypt_cost, 12, 4, BCRYPT_MAX_COST, PGC_SUSET, 0, NULL, NULL, NULL);

@@ -43,6 +43,7 @@
 #define MAX_USER_AGENT	500		/* bytes */
 
 PG_FUNCTION_INFO_V1(jwt_auth_authenticate);
+PG_FUNCTION_INFO_V1(jwt_auth_live_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
 PG_FUNCTION_INFO_V1(jwt_auth_user_agent);
@@ -345,6 +346,25 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 	status = sign_in(fcinfo->args[0], is_local, &jwt, &identity);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
+	PG_RETURN_JSONB_P(jwt.payload.json);
+}
+
+/*
+ * _live_claims(token text) returns jsonb
+ *
+ * The claims of a token that authenticate() would accept, or NULL.
+ */
+Datum
+jwt_auth_live_claims(PG_FUNCTION_ARGS)
+{
+	Identity	identity;
+	Jwt			jwt;
+	JoseStatus	status = verify_access_token(PG_GETARG_DATUM(0), &jwt, &identity);
+
+	if (status != JOSE_OK && jose_reason(status) == NULL)
+		jose_raise_token(status);	/* our fault, not the token's */
+	if (status != JOSE_OK)
+		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(jwt.payload.json);
 }
 
