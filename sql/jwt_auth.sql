@@ -1167,7 +1167,7 @@ COMMENT ON FUNCTION auth.refresh(text) IS
 
 CREATE FUNCTION auth._read_refresh_token(refresh_token text, OUT user_id uuid, OUT session_id uuid, OUT is_current boolean,
 	OUT payload jsonb)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_read_refresh_token';
 COMMENT ON FUNCTION auth._read_refresh_token(text) IS
 'Internal: whose genuine refresh token this is, and whether it can be rotated; NULLs where it is none';

@@ -456,7 +456,7 @@ jwt_auth_read_refresh_token(PG_FUNCTION_ARGS)
 	Datum		values[4] = {0};
 	bool		nulls[4] = {true, true, true, true};
 
-	if (read_refresh_token(PG_GETARG_DATUM(0), &token) == ROTATION_ROTATED)
+	if (!PG_ARGISNULL(0) && read_refresh_token(PG_GETARG_DATUM(0), &token) == ROTATION_ROTATED)
 	{
 		values[0] = UUIDPGetDatum(&token.user_id);
 		values[1] = UUIDPGetDatum(&token.session_id);
