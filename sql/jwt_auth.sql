@@ -1191,7 +1191,7 @@ CREATE FUNCTION auth._live_claims(token text)
 RETURNS jsonb LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_live_claims';
 COMMENT ON FUNCTION auth._live_claims(text) IS
-'Internal: the claims of an access token that authenticate() would accept, or NULL';
+'Internal: the claims of an access token whose session and user are good too, or NULL; without a role that does not count';
 
 CREATE FUNCTION auth.introspect(token text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1200,12 +1200,13 @@ DECLARE
 	claims jsonb := auth._live_claims(token);
 	t record;
 BEGIN
-	IF claims IS NULL THEN
-		t := auth._read_refresh_token(token);
-		claims := CASE WHEN t.is_current THEN t.payload END;
+	IF claims IS NOT NULL THEN
+		RETURN claims || '{"active": true, "token_type": "bearer"}';
 	END IF;
-	RETURN CASE WHEN claims IS NULL THEN '{"active": false}'
-				ELSE claims || '{"active": true, "token_type": "bearer"}' END;
+	-- Without a token_type: nobody is to take a refresh token for a bearer's.
+	t := auth._read_refresh_token(token);
+	RETURN CASE WHEN t.is_current THEN t.payload || '{"active": true}'
+				ELSE '{"active": false}' END;
 END
 $$;
 COMMENT ON FUNCTION auth.introspect(text) IS
