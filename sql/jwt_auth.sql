@@ -1650,14 +1650,21 @@ $$;
 COMMENT ON FUNCTION auth.export_user(uuid) IS
 'All that is kept about a user, without hashes and tokens';
 
-CREATE FUNCTION auth._forget_user(user_id uuid)
-RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION auth._forget_user()
+RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = _forget_user.user_id;
-SELECT auth._audit('user_deleted', user_id)
+BEGIN
+	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
+	PERFORM auth._audit('user_deleted', OLD.id);
+	RETURN NULL;
+END
 $$;
-COMMENT ON FUNCTION auth._forget_user(uuid) IS
+COMMENT ON FUNCTION auth._forget_user() IS
 'Internal: leaves nothing of a person in the audit log but that something happened';
+
+-- A trigger, so that it comes with every deletion and with nothing else.
+CREATE TRIGGER forget AFTER DELETE ON auth.users
+	FOR EACH ROW EXECUTE FUNCTION auth._forget_user();
 
 --
 -- Outside identity providers
@@ -1957,7 +1964,6 @@ FROM (VALUES
 	('admin', 'auth.issue_access_token(uuid, text, jsonb, interval)'),
 	('admin', 'auth.export_user(uuid)'),
 	('admin', 'auth.delete_user(uuid)'),
-	('admin', 'auth._forget_user(uuid)'),	-- which delete_user calls
 	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean)'),
 	('admin', 'auth.drop_client(text)'),
 	('admin', 'auth.prune()'),
@@ -2013,7 +2019,6 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
 	END IF;
-	PERFORM auth._forget_user(user_id);
 END
 $$;
 COMMENT ON FUNCTION auth.delete_user(uuid) IS
