@@ -1568,22 +1568,17 @@ $$;
 COMMENT ON FUNCTION auth.create_user(text, text, text, name, jsonb, jsonb, timestamptz) IS
 'Creates a user, who may do without an email or a password; returns the id';
 
-CREATE FUNCTION auth._active_user(user_id uuid)
-RETURNS auth.users LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION auth._require_active(u auth.users)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	u auth.users;
 BEGIN
-	-- Whoever disables the user has seen what follows, or is seen here.
-	SELECT * INTO u FROM auth.users x WHERE x.id = _active_user.user_id FOR NO KEY UPDATE;
-	IF NOT FOUND OR NOT u.is_active THEN
+	IF u.is_active IS NOT TRUE THEN
 		RAISE EXCEPTION 'no such user, or a disabled one' USING ERRCODE = 'no_data_found';
 	END IF;
-	RETURN u;
 END
 $$;
-COMMENT ON FUNCTION auth._active_user(uuid) IS
-'Internal: a user who may sign in, locked';
+COMMENT ON FUNCTION auth._require_active(auth.users) IS
+'Internal: raises unless this is a user who may sign in';
 
 CREATE FUNCTION auth._check_client(client_id text)
 RETURNS void LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1597,11 +1592,18 @@ CREATE FUNCTION auth.create_session(user_id uuid, client_id text DEFAULT 'defaul
 	lifetime interval DEFAULT NULL, amr text[] DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	u auth.users;
 BEGIN
 	PERFORM auth._check_client(client_id);
 	PERFORM auth._check(CASE WHEN lifetime <= '0' OR lifetime > '50 years'
 							 THEN 'lifetime must be more than zero and at most 50 years' END);
-	RETURN auth._open_session(auth._active_user(user_id), client_id, amr, name, lifetime);
+	-- As in login: whoever ends the user's sessions has seen this one, or is seen.
+	UPDATE auth.users x SET last_login_at = clock_timestamp()
+	WHERE x.id = create_session.user_id AND x.is_active
+	RETURNING * INTO u;
+	PERFORM auth._require_active(u);
+	RETURN auth._open_session(u, client_id, amr, name, lifetime);
 END
 $$;
 COMMENT ON FUNCTION auth.create_session(uuid, text, text, interval, text[]) IS
@@ -1612,6 +1614,7 @@ CREATE FUNCTION auth.issue_access_token(user_id uuid, client_id text DEFAULT 'de
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	u auth.users;
 	no_session auth.refresh_tokens;
 BEGIN
 	PERFORM auth._check_client(client_id);
@@ -1620,9 +1623,11 @@ BEGIN
 		WHEN jsonb_typeof(extra) IS DISTINCT FROM 'object' THEN 'extra must be a JSON object'
 		WHEN extra ?| '{iss,sub,aud,exp,nbf,iat,jti,type,role,email,email_verified,app_metadata,sid,client_id,auth_time,amr}'
 			THEN 'extra must not have a claim that the token gets anyway' END);
+	SELECT * INTO u FROM auth.users x WHERE x.id = issue_access_token.user_id;
+	PERFORM auth._require_active(u);
 	no_session.client_id := client_id;
 	PERFORM auth._audit('access_token_issued', user_id, NULL, client_id);
-	RETURN (auth._access_token(auth._active_user(user_id), no_session, extra, lifetime)).token;
+	RETURN (auth._access_token(u, no_session, extra, lifetime)).token;
 END
 $$;
 COMMENT ON FUNCTION auth.issue_access_token(uuid, text, jsonb, interval) IS
