@@ -1087,26 +1087,26 @@ BEGIN
 		RETURN auth._error(400, 'invalid_client', 'invalid_client', 'unknown client');
 	END IF;
 
-	SELECT * INTO u FROM auth.users x
-	WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
-	   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
-	IF auth._verify_password(password, u.password_hash) THEN
+	LOOP
+		SELECT * INTO u FROM auth.users x
+		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
+		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
+		EXIT WHEN NOT auth._verify_password(password, u.password_hash);
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 		END IF;
-		IF auth._hash_is_cheap(u.password_hash) THEN
-			new_hash := auth._hash_password(password);
-		END IF;
-		-- Only if the password is still the one just verified: whoever changes
-		-- it has either seen this session, or is seen here.
+		new_hash := CASE WHEN auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
+		-- Only if the hash is still the one just verified: whoever changes the
+		-- password has either seen this session, or is seen here.  Another
+		-- login may have renewed it, so it is looked at again.
 		UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
 		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
 		RETURNING * INTO u;
 		IF FOUND THEN
 			RETURN auth._open_session(u, client_id, '{pwd}');
 		END IF;
-	END IF;
+	END LOOP;
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
 END
@@ -1334,27 +1334,30 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
-	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in;
-	IF u.password_hash IS NULL AND old_password IS NULL THEN
-		NULL;	-- signed in by other means, and has none yet
-	ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
-		PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
-		RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
-	END IF;
 	IF auth._password_problem(new_password) IS NOT NULL THEN
 		RETURN auth._error(400, 'invalid_request', 'weak_password', auth._password_problem(new_password));
 	END IF;
 	IF new_password = old_password THEN
 		RETURN auth._error(400, 'invalid_request', 'same_password', 'the new password is the old one');
 	END IF;
-	new_hash := auth._hash_password(new_password);
-	-- As in login: only if the old password is still the one just verified.
-	UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
-	WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
-	RETURNING * INTO u;
-	IF NOT FOUND THEN
-		RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
-	END IF;
+	LOOP
+		SELECT * INTO u FROM auth.users x WHERE x.id = signed_in;
+		IF NOT FOUND THEN
+			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+		END IF;
+		IF u.password_hash IS NULL AND old_password IS NULL THEN
+			NULL;	-- signed in by other means, and has none yet
+		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
+			PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
+			RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
+		END IF;
+		new_hash := coalesce(new_hash, auth._hash_password(new_password));
+		-- As in login: only if the hash is still the one just verified.
+		UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+		WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
+		RETURNING * INTO u;
+		EXIT WHEN FOUND;
+	END LOOP;
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
 	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
