@@ -1294,14 +1294,20 @@ COMMENT ON FUNCTION auth.me() IS
 CREATE FUNCTION auth.sessions()
 RETURNS TABLE (session_id uuid, client_id text, name text, created_at timestamptz, last_used_at timestamptz,
 	expires_at timestamptz, ip inet, user_agent text, is_current boolean)
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT s.session_id, s.client_id, s.name, s.created_at, s.rotated_at, least(s.expires_at, s.session_expires_at),
-	   s.ip, s.user_agent, s.session_id IS NOT DISTINCT FROM auth.session_id()
-FROM auth.refresh_tokens s
-WHERE s.user_id = auth._require_uid() AND s.revoked_at IS NULL
-  AND least(s.expires_at, s.session_expires_at) > clock_timestamp()
-ORDER BY s.created_at
+DECLARE
+	signed_in uuid := auth._require_uid();
+BEGIN
+	RETURN QUERY
+	SELECT s.session_id, s.client_id, s.name, s.created_at, s.rotated_at, least(s.expires_at, s.session_expires_at),
+		   s.ip, s.user_agent, s.session_id IS NOT DISTINCT FROM auth.session_id()
+	FROM auth.refresh_tokens s
+	WHERE s.user_id = signed_in AND s.revoked_at IS NULL
+	  AND least(s.expires_at, s.session_expires_at) > clock_timestamp()
+	ORDER BY s.created_at;
+	PERFORM auth._respond(NULL);
+END
 $$;
 COMMENT ON FUNCTION auth.sessions() IS
 'The verified user''s live sessions';
@@ -1316,6 +1322,7 @@ BEGIN
 	IF ended THEN
 		PERFORM auth._audit('session_revoked', signed_in, session_id);
 	END IF;
+	PERFORM auth._respond(NULL);
 	RETURN ended;
 END
 $$;
@@ -1372,11 +1379,15 @@ RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET sea
 AS $$
 DECLARE
 	signed_in uuid := auth._require_uid();
-	problem text := auth._profile_problem(NULL, username, user_metadata);
+	problem jsonb := auth._unavailable('auth.update_me');
 	u auth.users;
 BEGIN
 	IF problem IS NOT NULL THEN
-		RETURN auth._error(400, 'invalid_request', 'validation_failed', problem);
+		RETURN problem;
+	END IF;
+	IF auth._profile_problem(NULL, username, user_metadata) IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed',
+						   auth._profile_problem(NULL, username, user_metadata));
 	END IF;
 	UPDATE auth.users x
 	SET user_metadata = coalesce(update_me.user_metadata, x.user_metadata),
