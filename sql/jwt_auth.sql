@@ -1826,6 +1826,9 @@ BEGIN
 	END IF;
 	SELECT * INTO u FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(verified_email COLLATE "C");
 	IF NOT FOUND THEN
+		IF auth._setting('registration') <> 'open' THEN
+			RETURN NULL;
+		END IF;
 		INSERT INTO auth.users (id, email, email_confirmed_at, role)
 		VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
 				CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
@@ -1848,7 +1851,7 @@ EXCEPTION WHEN unique_violation OR not_null_violation THEN
 END
 $$;
 COMMENT ON FUNCTION auth._user_of_identity(text, text, uuid, jsonb) IS
-'Internal: the user of an outside subject, linked by an address that both sides have verified, or new; NULL where the address is taken';
+'Internal: the user of an outside subject, linked by an address that both sides have verified, or new; NULL where the address is taken or registration is closed';
 
 CREATE FUNCTION auth.login_with_id_token(id_token text, nonce text DEFAULT NULL, client_id text DEFAULT 'default')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1878,6 +1881,10 @@ BEGIN
 	END IF;
 
 	u := auth._user_of_identity(verified.issuer, verified.subject, verified.user_id, verified.payload);
+	IF u.id IS NULL AND auth._setting('registration') <> 'open' THEN
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "signup_disabled"}');
+		RETURN auth._error(403, 'access_denied', 'signup_disabled', 'no account is linked, and registration is closed');
+	END IF;
 	IF u.id IS NULL THEN
 		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "email_exists"}');
 		RETURN auth._error(409, 'invalid_grant', 'email_exists', 'an account with this email already exists and is not linked');
