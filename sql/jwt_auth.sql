@@ -2194,6 +2194,29 @@ BEGIN
 	PERFORM auth._api_function(schema_name, 'me', '', '',
 		'jsonb STABLE', 'SELECT auth.me()',
 		'The account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'change_password', 'text, text', 'old_password text, new_password text',
+		'jsonb', 'SELECT auth.change_password(old_password, new_password)',
+		'Change the password and end the other sessions', person);
+	PERFORM auth._api_function(schema_name, 'update_me', 'jsonb, text',
+		'user_metadata jsonb DEFAULT NULL, username text DEFAULT NULL',
+		'jsonb', 'SELECT auth.update_me(user_metadata, username)',
+		'Change what the account says of its owner', person);
+	PERFORM auth._api_function(schema_name, 'sessions', '', '',
+		'TABLE (session_id uuid, client_id text, name text, created_at timestamptz, last_used_at timestamptz,
+				expires_at timestamptz, ip inet, user_agent text, is_current boolean) STABLE',
+		'SELECT * FROM auth.sessions()',
+		'The sessions of the account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'revoke_session', 'uuid', 'session_id uuid',
+		'boolean', 'SELECT auth.revoke_session(session_id)',
+		'End one of them', person);
+	PERFORM auth._api_function(schema_name, 'revoke', 'text, text', 'token text, token_type_hint text DEFAULT NULL',
+		'void SECURITY DEFINER', 'SELECT auth.revoke_refresh_token(token)',
+		'End the session of a refresh token (RFC 7009)', anyone);
+	PERFORM auth._api_function(schema_name, 'token', 'text, text, text, text, text, text',
+		'grant_type text, username text DEFAULT NULL, password text DEFAULT NULL, refresh_token text DEFAULT NULL,
+		 client_id text DEFAULT NULL, scope text DEFAULT NULL',
+		'jsonb SECURITY DEFINER', format('SELECT auth.token(grant_type, username, password, refresh_token, %L, scope)', client_id),
+		'The OAuth 2 token endpoint (RFC 6749); the client is fixed, whatever client_id says', anyone);
 	PERFORM auth._api_function(schema_name, 'jwks', '', '',
 		'jsonb STABLE', 'SELECT auth.jwks()',
 		'The public keys that access tokens verify with', anyone);
