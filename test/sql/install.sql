@@ -122,7 +122,7 @@ RESET ROLE;
 -- The owner of an application has an API of its own.  A foreign key to users is
 -- a superuser's to make: with REFERENCES, a cast of one's own would run as that.
 SELECT auth.grant_access('regress_app', 'owner');
-SELECT with_grant_option, references_users, functions = (SELECT string_agg(proname, ', ' ORDER BY proname COLLATE "C") FROM pg_proc WHERE oid IN (SELECT auth._bundle('owner'))) AS all_of_it FROM access;
+SELECT with_grant_option, references_users, functions = (SELECT string_agg(proname, ', ' ORDER BY proname COLLATE "C") FROM pg_proc AS p JOIN auth._bundle('owner') ON object = 'FUNCTION ' || p.oid::regprocedure) AS all_of_it FROM access;
 CREATE SCHEMA regress_app AUTHORIZATION regress_app;
 SET ROLE regress_app;
 CREATE TABLE regress_app.profile (user_id uuid PRIMARY KEY, name text);

@@ -28,7 +28,7 @@ SELECT relname, privilege_type FROM relation, aclexplode(relacl) WHERE grantee <
 SELECT attrelid::regclass, attname FROM pg_attribute, aclexplode(attacl) WHERE attrelid IN (SELECT oid FROM relation);
 SELECT signature, grantee::regrole FROM function, aclexplode(proacl) WHERE grantee NOT IN (0, proowner);
 -- What else there is comes with the tables
-SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
+SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'view', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
 
 -- A function that runs as its owner, or that runs any SQL, pins where names come from
 SELECT signature FROM function JOIN pg_language AS l ON l.oid = prolang
@@ -142,6 +142,15 @@ BEGIN
 	PERFORM auth.jwt_verify(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), auth.jwks(), auth.jwt(), auth.uid(), auth.session_id();
 	RETURN NEXT auth.claim('email');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.me(), 'username');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.update_me('{"a": 2}', 'alicia'), 'username');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('wrong', 'battery staple'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('correct horse', 'battery staple'), 'username');
+	answer := auth.token('password', 'Alicia', 'battery staple');
+	answer := auth.token('refresh_token', refresh_token => pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.introspect(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), 'active');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.introspect(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token')), 'active');
+	RETURN NEXT pg_catalog.count(auth.revoke_session(session_id)) FROM auth.sessions() WHERE NOT is_current;
+	PERFORM auth.revoke_refresh_token(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
 	RETURN NEXT auth.logout('others');
 	RETURN NEXT auth.logout();
 END
@@ -155,7 +164,10 @@ BEGIN;
 SELECT mallory.journey();
 SELECT auth.create_key('EdDSA'), auth.create_key('HS512', 'refresh', '0') \gset
 SELECT auth.jwt_sign('{"a": 1}') \gset
-SELECT auth.set_active(id, false) FROM auth.users;
+SELECT auth.set_active(id, false), auth.set_active(id, true), auth.set_password(id, 'correct horse'), auth.set_user_role(id, 'regress_nobody'), auth.set_app_metadata(id, '{"a": 1}'), auth.revoke_sessions(id) FROM auth.users;
+SELECT auth.create_user('carol@example.com', 'correct horse', 'carol', 'regress_nobody') AS carol \gset
+SELECT auth.create_session(:'carol', lifetime => '1 min', name => 'x', amr => '{sso}'), auth.issue_access_token(:'carol', extra => '{"a": 1}', lifetime => '1 min'), auth.export_user(:'carol') \gset
+SELECT auth.delete_user(:'carol');
 SELECT auth.pre_config();
 SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') \gset
 SELECT auth.revoke_access('regress_mallory', 'client');
