@@ -1537,14 +1537,16 @@ CREATE FUNCTION auth.import_user(email text, password_hash text DEFAULT NULL, id
 RETURNS uuid LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	u auth.users;
-BEGIN
-	PERFORM auth._check(coalesce(
+	-- An assignment, which plans the functions in it once for a whole import.
+	problem text := coalesce(
 		auth._profile_problem(email, username, coalesce(user_metadata, '{}')),
 		auth._profile_problem(NULL, NULL, coalesce(app_metadata, '{}')),
 		CASE WHEN role IS NOT NULL THEN auth._role_problem(role) END,
 		CASE WHEN password_hash !~ '^\$2[aby]\$(0[4-9]|1[0-6])\$[./0-9A-Za-z]{53}$'
-			 THEN 'password_hash is not a bcrypt hash of a cost from 4 to 16' END));
+			 THEN 'password_hash is not a bcrypt hash of a cost from 4 to 16' END);
+	u auth.users;
+BEGIN
+	PERFORM auth._check(problem);
 	INSERT INTO auth.users (id, email, username, password_hash, role, is_active, email_confirmed_at,
 							user_metadata, app_metadata, created_at)
 	VALUES (coalesce(import_user.id, gen_random_uuid()), import_user.email, import_user.username,
