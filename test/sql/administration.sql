@@ -82,6 +82,7 @@ FROM (VALUES
 	('cost 3', 'SELECT auth.import_user(NULL, overlay(auth._hash_password(''x'') placing ''03'' from 5 for 2))'),
 	('cost 31', 'SELECT auth.import_user(NULL, overlay(auth._hash_password(''x'') placing ''31'' from 5 for 2))'),
 	('$2x$', 'SELECT auth.import_user(NULL, overlay(auth._hash_password(''x'') placing ''x'' from 3 for 1))'),
+	('text before it', 'SELECT auth.import_user(NULL, ''x'' || auth._hash_password(''x''))'),
 	('cut', 'SELECT auth.import_user(NULL, left(auth._hash_password(''x''), 59))'),
 	('newline after it', 'SELECT auth.import_user(NULL, auth._hash_password(''x'') || E''\n'')')
 ) AS attempt (label, command);
