@@ -134,6 +134,17 @@ CREATE TABLE auth.identities (
 );
 CREATE INDEX identities_user ON auth.identities (user_id);
 
+-- Failed logins by what was typed, whether or not there is such an account, and
+-- by source: an address from which the account has signed in before, or ''.
+CREATE TABLE auth.login_failures (
+	identifier_hash bytea,
+	source text COLLATE "C",
+	failures int NOT NULL,
+	last_at timestamptz NOT NULL,
+	locked_until timestamptz,
+	PRIMARY KEY (identifier_hash, source)
+);
+
 -- No reference to users: what happened stays when a user goes.
 CREATE TABLE auth.audit_log (
 	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -156,6 +167,7 @@ SELECT pg_extension_config_dump('auth.clients', '');
 SELECT pg_extension_config_dump('auth.keys', '');
 SELECT pg_extension_config_dump('auth.issuers', '');
 SELECT pg_extension_config_dump('auth.identities', '');
+SELECT pg_extension_config_dump('auth.login_failures', '');
 SELECT pg_extension_config_dump('auth.audit_log', '');
 
 --
@@ -777,6 +789,25 @@ AS 'MODULE_PATHNAME', 'jwt_auth_user_agent';
 COMMENT ON FUNCTION auth._user_agent() IS
 'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
 
+CREATE FUNCTION auth._client_ip()
+RETURNS inet LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	header text := lower(auth._setting('client_ip_header'));
+BEGIN
+	IF header <> '' THEN
+		-- What stands last is what the nearest proxy has seen.
+		RETURN coalesce(btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> header, '^.*,', ''))::inet,
+						inet_client_addr());
+	END IF;
+	RETURN inet_client_addr();
+EXCEPTION WHEN data_exception THEN
+	RETURN inet_client_addr();
+END
+$$;
+COMMENT ON FUNCTION auth._client_ip() IS
+'Internal: the client''s address, by jwt_auth.client_ip_header where that is set';
+
 CREATE FUNCTION auth._audit(event text, user_id uuid DEFAULT NULL, session_id uuid DEFAULT NULL,
 	client_id text DEFAULT NULL, details jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -791,7 +822,7 @@ BEGIN
 		RETURN;
 	END IF;
 	INSERT INTO auth.audit_log (event, user_id, actor_id, session_id, client_id, ip, user_agent, details)
-	VALUES (event, user_id, auth.uid(), session_id, client_id, inet_client_addr(), auth._user_agent(), details);
+	VALUES (event, user_id, auth.uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details);
 END
 $$;
 COMMENT ON FUNCTION auth._audit(text, uuid, uuid, text, jsonb) IS
@@ -905,7 +936,7 @@ BEGIN
 	END IF;
 	INSERT INTO auth.refresh_tokens (user_id, client_id, expires_at, session_expires_at, name, amr, ip, user_agent)
 	VALUES (u.id, _open_session.client_id, least(now_s + policy.refresh_token_lifetime, session_end), session_end,
-			_open_session.name, _open_session.amr, inet_client_addr(), auth._user_agent())
+			_open_session.name, _open_session.amr, auth._client_ip(), auth._user_agent())
 	RETURNING * INTO s;
 	IF policy.refresh_tokens THEN
 		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at);
@@ -1063,10 +1094,90 @@ BEGIN
 	PERFORM auth._audit('registered', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
 END
 $$;
 COMMENT ON FUNCTION auth.register(text, text, text, jsonb) IS
 'Creates an account: the user, or an error object';
+
+CREATE FUNCTION auth._login_source(user_id uuid)
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce((SELECT host(s.ip) FROM auth.refresh_tokens s
+				 WHERE s.user_id = _login_source.user_id AND s.ip = auth._client_ip() LIMIT 1), '')
+$$;
+COMMENT ON FUNCTION auth._login_source(uuid) IS
+'Internal: the client''s address if this user has signed in from it before, so that others cannot keep them out';
+
+CREATE FUNCTION auth._identifier_hash(identifier text)
+RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT sha256(convert_to(lower(identifier COLLATE "C"), 'UTF8'))
+$$;
+COMMENT ON FUNCTION auth._identifier_hash(text) IS
+'Internal: what is kept of an email or username that somebody typed';
+
+CREATE FUNCTION auth._locked_seconds(identifier_hash bytea, source text)
+RETURNS int LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ceil(extract(epoch FROM f.locked_until - clock_timestamp()))::int
+FROM auth.login_failures f
+WHERE f.identifier_hash = _locked_seconds.identifier_hash AND f.source = _locked_seconds.source
+  AND f.locked_until > clock_timestamp()
+$$;
+COMMENT ON FUNCTION auth._locked_seconds(bytea, text) IS
+'Internal: how long this identifier has to wait; NULL: not at all';
+
+CREATE FUNCTION auth._note_failure(identifier_hash bytea, source text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most int := auth._setting('max_failed_logins');
+	pause interval := auth._setting('lockout_duration');
+	counted int;
+BEGIN
+	IF most = 0 THEN
+		RETURN;
+	END IF;
+	-- What is older than a lockout is forgotten.
+	INSERT INTO auth.login_failures AS f (identifier_hash, source, failures, last_at)
+	VALUES (_note_failure.identifier_hash, _note_failure.source, 1, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT login_failures_pkey DO UPDATE
+	SET failures = CASE WHEN f.last_at + pause < clock_timestamp() THEN 1 ELSE f.failures + 1 END,
+		last_at = clock_timestamp()
+	RETURNING f.failures INTO counted;
+	-- From half of the failures on the pause doubles, up to all of it.
+	UPDATE auth.login_failures f
+	SET locked_until = f.last_at + CASE WHEN counted >= most THEN pause
+		ELSE least(pause, interval '1 s' * power(2, least(counted - (most + 1) / 2, 30))) END
+	WHERE f.identifier_hash = _note_failure.identifier_hash AND f.source = _note_failure.source
+	  AND counted >= (most + 1) / 2;
+END
+$$;
+COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
+'Internal: counts a failed login, and has the next one wait after several';
+
+CREATE FUNCTION auth._forget_failures(identifier text, source text DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DELETE FROM auth.login_failures f
+WHERE f.identifier_hash = auth._identifier_hash(identifier)
+  AND (_forget_failures.source IS NULL OR f.source = _forget_failures.source)
+$$;
+COMMENT ON FUNCTION auth._forget_failures(text, text) IS
+'Internal: forgets the failed logins of an identifier, of one source or all';
+
+CREATE FUNCTION auth._too_many(status int, seconds int, error_code text, description text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._respond(status, 'Retry-After', seconds::text);
+	RETURN auth._error(status, 'temporarily_unavailable', error_code, description);
+END
+$$;
+COMMENT ON FUNCTION auth._too_many(int, int, text, text) IS
+'Internal: the answer to who has to wait';
 
 CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
 	client_id text DEFAULT 'default')
@@ -1076,6 +1187,9 @@ DECLARE
 	problem jsonb := auth._unavailable('auth.login');
 	u auth.users;
 	new_hash text;
+	identifier text := coalesce(email, username);
+	source text;
+	wait int;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1091,6 +1205,11 @@ BEGIN
 		SELECT * INTO u FROM auth.users x
 		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
 		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
+		source := auth._login_source(u.id);
+		wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+		IF wait IS NOT NULL THEN
+			RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many failed logins; try again later');
+		END IF;
 		EXIT WHEN NOT auth._verify_password(password, u.password_hash);
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
@@ -1104,11 +1223,15 @@ BEGIN
 		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
 		RETURNING * INTO u;
 		IF FOUND THEN
+			PERFORM auth._forget_failures(identifier, source);
 			RETURN auth._open_session(u, client_id, '{pwd}');
 		END IF;
 	END LOOP;
+	PERFORM auth._note_failure(auth._identifier_hash(identifier), source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
 END
 $$;
 COMMENT ON FUNCTION auth.login(text, text, text, text) IS
@@ -1337,9 +1460,14 @@ DECLARE
 	problem jsonb := auth._unavailable('auth.change_password');
 	u auth.users;
 	new_hash text;
+	identifier bytea := auth._identifier_hash(signed_in::text);
+	wait int := auth._locked_seconds(identifier, '');
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
+	END IF;
+	IF wait IS NOT NULL THEN
+		RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
 	END IF;
 	IF auth._password_problem(new_password) IS NOT NULL THEN
 		RETURN auth._error(400, 'invalid_request', 'weak_password', auth._password_problem(new_password));
@@ -1355,6 +1483,7 @@ BEGIN
 		IF u.password_hash IS NULL AND old_password IS NULL THEN
 			NULL;	-- signed in by other means, and has none yet
 		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
+			PERFORM auth._note_failure(identifier, '');
 			PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
 			RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
 		END IF;
@@ -1365,10 +1494,13 @@ BEGIN
 		RETURNING * INTO u;
 		EXIT WHEN FOUND;
 	END LOOP;
+	PERFORM auth._forget_failures(signed_in::text);
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
 	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
 END
 $$;
 COMMENT ON FUNCTION auth.change_password(text, text) IS
@@ -1531,6 +1663,20 @@ $$;
 COMMENT ON FUNCTION auth.revoke_sessions(uuid) IS
 'Ends all of a user''s sessions; returns how many';
 
+CREATE FUNCTION auth.unlock_user(user_id uuid)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	SELECT * INTO u FROM auth.users x WHERE x.id = unlock_user.user_id;
+	PERFORM auth._changed_user(u, 'user_unlocked');
+	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+END
+$$;
+COMMENT ON FUNCTION auth.unlock_user(uuid) IS
+'Forgets a user''s failed logins, so that the next one need not wait';
+
 CREATE FUNCTION auth.import_user(email text, password_hash text DEFAULT NULL, id uuid DEFAULT NULL,
 	username text DEFAULT NULL, role name DEFAULT NULL, user_metadata jsonb DEFAULT '{}', app_metadata jsonb DEFAULT '{}',
 	email_confirmed_at timestamptz DEFAULT NULL, created_at timestamptz DEFAULT NULL, is_active boolean DEFAULT true)
@@ -1676,6 +1822,7 @@ RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET s
 AS $$
 BEGIN
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
+	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
 	PERFORM auth._audit('user_deleted', OLD.id);
 	RETURN NULL;
 END
@@ -1964,6 +2111,11 @@ BEGIN
 		  <= clock_timestamp();
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+	relation := 'login_failures';
+	DELETE FROM auth.login_failures f
+	WHERE f.last_at + auth._setting('lockout_duration')::interval < clock_timestamp();
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION auth.prune() IS
@@ -1986,6 +2138,7 @@ FROM (VALUES
 	('admin', 'auth.set_user_role(uuid, name)'),
 	('admin', 'auth.set_app_metadata(uuid, jsonb)'),
 	('admin', 'auth.revoke_sessions(uuid)'),
+	('admin', 'auth.unlock_user(uuid)'),
 	('admin', 'auth.create_user(text, text, text, name, jsonb, jsonb, timestamptz)'),
 	('admin', 'auth.import_user(text, text, uuid, text, name, jsonb, jsonb, timestamptz, timestamptz, boolean)'),
 	('admin', 'auth.create_session(uuid, text, text, interval, text[])'),
@@ -2264,7 +2417,7 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
 REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.issuers,
-	auth.identities, auth.audit_log, auth.key_status FROM PUBLIC;
+	auth.identities, auth.login_failures, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;
