@@ -134,6 +134,17 @@ CREATE TABLE auth.identities (
 );
 CREATE INDEX identities_user ON auth.identities (user_id);
 
+-- Failed logins by what was typed, whether or not there is such an account, and
+-- by source: an address from which the account has signed in before, or ''.
+CREATE TABLE auth.login_failures (
+	identifier_hash bytea,
+	source text COLLATE "C",
+	failures int NOT NULL,
+	last_at timestamptz NOT NULL,
+	locked_until timestamptz,
+	PRIMARY KEY (identifier_hash, source)
+);
+
 -- No reference to users: what happened stays when a user goes.
 CREATE TABLE auth.audit_log (
 	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -156,6 +167,7 @@ SELECT pg_extension_config_dump('auth.clients', '');
 SELECT pg_extension_config_dump('auth.keys', '');
 SELECT pg_extension_config_dump('auth.issuers', '');
 SELECT pg_extension_config_dump('auth.identities', '');
+SELECT pg_extension_config_dump('auth.login_failures', '');
 SELECT pg_extension_config_dump('auth.audit_log', '');
 
 --
@@ -806,6 +818,25 @@ AS 'MODULE_PATHNAME', 'jwt_auth_user_agent';
 COMMENT ON FUNCTION auth._user_agent() IS
 'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
 
+CREATE FUNCTION auth._client_ip()
+RETURNS inet LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	header text := lower(auth._setting('client_ip_header'));
+BEGIN
+	IF header <> '' THEN
+		-- What stands last is what the nearest proxy has seen.
+		RETURN coalesce(btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> header, '^.*,', ''))::inet,
+						inet_client_addr());
+	END IF;
+	RETURN inet_client_addr();
+EXCEPTION WHEN data_exception THEN
+	RETURN inet_client_addr();
+END
+$$;
+COMMENT ON FUNCTION auth._client_ip() IS
+'Internal: the client''s address, by jwt_auth.client_ip_header where that is set';
+
 CREATE FUNCTION auth._audit(event text, user_id uuid DEFAULT NULL, session_id uuid DEFAULT NULL,
 	client_id text DEFAULT NULL, details jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -820,7 +851,7 @@ BEGIN
 		RETURN;
 	END IF;
 	INSERT INTO auth.audit_log (event, user_id, actor_id, session_id, client_id, ip, user_agent, details)
-	VALUES (event, user_id, auth.uid(), session_id, client_id, inet_client_addr(), auth._user_agent(), details);
+	VALUES (event, user_id, auth.uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details);
 END
 $$;
 COMMENT ON FUNCTION auth._audit(text, uuid, uuid, text, jsonb) IS
@@ -849,6 +880,14 @@ AS 'MODULE_PATHNAME', 'jwt_auth_verify_password';
 COMMENT ON FUNCTION auth._verify_password(text, text) IS
 'Internal: whether the password has this hash; works as long where the hash is NULL';
 
+CREATE FUNCTION auth._hash_is_cheap(hash text)
+RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT substr(hash, 5, 2)::int < auth._setting('bcrypt_cost')::int
+$$;
+COMMENT ON FUNCTION auth._hash_is_cheap(text) IS
+'Internal: whether a bcrypt hash has a lower cost than new ones get';
+
 CREATE FUNCTION auth._sign_refresh_token(user_id uuid, session_id uuid, client_id text,
 	generation bigint, jti uuid, expires_at timestamptz)
 RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -862,16 +901,17 @@ AS 'MODULE_PATHNAME', 'jwt_auth_flush_commit';
 COMMENT ON FUNCTION auth._flush_commit() IS
 'Internal: this commit reaches the disk before it is answered, whatever synchronous_commit says';
 
-CREATE FUNCTION auth._access_token(u auth.users, s auth.refresh_tokens, OUT token text, OUT expires_in bigint)
+CREATE FUNCTION auth._access_token(u auth.users, s auth.refresh_tokens, extra jsonb DEFAULT '{}',
+	lifetime interval DEFAULT NULL, OUT token text, OUT expires_in bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	policy record := auth._client_policy(s.client_id);
 	issued_at timestamptz := date_trunc('second', clock_timestamp());
-	expires_at timestamptz := least(issued_at + policy.access_token_lifetime, s.session_expires_at);
+	expires_at timestamptz := least(issued_at + coalesce(lifetime, policy.access_token_lifetime), s.session_expires_at);
 	payload jsonb;
 BEGIN
-	payload := jsonb_strip_nulls(jsonb_build_object(
+	payload := extra || jsonb_strip_nulls(jsonb_build_object(
 		'sub', u.id, 'aud', policy.audience, 'type', 'access',
 		'iat', extract(epoch FROM issued_at)::bigint, 'exp', extract(epoch FROM expires_at)::bigint,
 		'role', u.role, 'email', u.email,
@@ -885,8 +925,8 @@ BEGIN
 	expires_in := extract(epoch FROM expires_at - issued_at);
 END
 $$;
-COMMENT ON FUNCTION auth._access_token(auth.users, auth.refresh_tokens) IS
-'Internal: an access token for this user and session';
+COMMENT ON FUNCTION auth._access_token(auth.users, auth.refresh_tokens, jsonb, interval) IS
+'Internal: an access token for this user and session, which may be none but its client';
 
 CREATE FUNCTION auth._token_response(u auth.users, s auth.refresh_tokens, refresh_token text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -907,12 +947,15 @@ $$;
 COMMENT ON FUNCTION auth._token_response(auth.users, auth.refresh_tokens, text) IS
 'Internal: a token response (RFC 6749 section 5.1)';
 
-CREATE FUNCTION auth._open_session(u auth.users, client_id text, amr text[])
+CREATE FUNCTION auth._open_session(u auth.users, client_id text, amr text[], name text DEFAULT NULL,
+	lifetime interval DEFAULT NULL)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	policy record := auth._client_policy(client_id);
 	now_s timestamptz := date_trunc('second', clock_timestamp());
+	-- whole seconds, as a token's exp is
+	session_end timestamptz := date_trunc('second', least(now_s + policy.session_lifetime, now_s + lifetime));
 	s auth.refresh_tokens;
 	first_token text;
 BEGIN
@@ -920,10 +963,9 @@ BEGIN
 		RAISE EXCEPTION 'client "%" has an audience that "jwt_auth.audience" does not accept', client_id
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
-	INSERT INTO auth.refresh_tokens (user_id, client_id, expires_at, session_expires_at, amr, ip, user_agent)
-	VALUES (u.id, _open_session.client_id,
-			least(now_s + policy.refresh_token_lifetime, now_s + policy.session_lifetime),
-			now_s + policy.session_lifetime, _open_session.amr, inet_client_addr(), auth._user_agent())
+	INSERT INTO auth.refresh_tokens (user_id, client_id, expires_at, session_expires_at, name, amr, ip, user_agent)
+	VALUES (u.id, _open_session.client_id, least(now_s + policy.refresh_token_lifetime, session_end), session_end,
+			_open_session.name, _open_session.amr, auth._client_ip(), auth._user_agent())
 	RETURNING * INTO s;
 	IF policy.refresh_tokens THEN
 		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at);
@@ -933,7 +975,7 @@ BEGIN
 	RETURN auth._token_response(u, s, first_token);
 END
 $$;
-COMMENT ON FUNCTION auth._open_session(auth.users, text, text[]) IS
+COMMENT ON FUNCTION auth._open_session(auth.users, text, text[], text, interval) IS
 'Internal: a new session and its tokens; the caller has just updated the user''s row';
 
 CREATE FUNCTION auth._end_session(user_id uuid, session_id uuid, reason text)
@@ -978,33 +1020,59 @@ $$;
 COMMENT ON FUNCTION auth._is_email(text) IS
 'Internal: whether a text can be an address';
 
+CREATE FUNCTION auth._profile_problem(email text, username text, metadata jsonb)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+	WHEN NOT auth._is_email(email)
+		THEN 'email must be an address of at most 254 bytes'
+	WHEN username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64
+		THEN 'username must have 1 to 64 bytes, no @, and no blanks around it'
+	WHEN jsonb_typeof(metadata) <> 'object' OR NOT auth._fits(metadata, 16384)
+		THEN 'metadata must be a JSON object of at most 16 kB'
+END
+$$;
+COMMENT ON FUNCTION auth._profile_problem(text, text, jsonb) IS
+'Internal: what is wrong with these, where they are not NULL; or NULL';
+
+CREATE FUNCTION auth._password_problem(password text)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+	WHEN password IS NULL OR char_length(password) < auth._setting('password_min_length')::int
+		THEN 'password must have at least ' || auth._setting('password_min_length') || ' characters'
+	WHEN octet_length(password) > 72 THEN 'password must have at most 72 bytes'
+END
+$$;
+COMMENT ON FUNCTION auth._password_problem(text) IS
+'Internal: what is wrong with a new password, or NULL';
+
 CREATE FUNCTION auth._registration_problem(email text, password text, username text, user_metadata jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	problem text;
 BEGIN
-	IF auth._is_email(email) IS NOT TRUE THEN
-		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', 'email must be an address of at most 254 bytes');
+	IF auth._setting('registration') <> 'open' THEN
+		RETURN auth._error(403, 'access_denied', 'signup_disabled', 'registration is closed');
 	END IF;
-	IF username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64 THEN
-		RETURN auth._error(400, 'invalid_request', 'validation_failed',
-						   'username must have 1 to 64 bytes, no @, and no blanks around it');
+	problem := auth._profile_problem(coalesce(email, ''), NULL, NULL);
+	IF problem IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', problem);
 	END IF;
-	IF jsonb_typeof(user_metadata) <> 'object' OR NOT auth._fits(user_metadata, 16384) THEN
-		RETURN auth._error(400, 'invalid_request', 'validation_failed',
-						   'user_metadata must be a JSON object of at most 16 kB');
+	problem := auth._profile_problem(NULL, username, user_metadata);
+	IF problem IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed', problem);
 	END IF;
-	IF password IS NULL OR char_length(password) < auth._setting('password_min_length')::int THEN
-		RETURN auth._error(400, 'invalid_request', 'weak_password',
-						   'password must have at least ' || auth._setting('password_min_length') || ' characters');
-	END IF;
-	IF octet_length(password) > 72 THEN
-		RETURN auth._error(400, 'invalid_request', 'weak_password', 'password must have at most 72 bytes');
+	problem := auth._password_problem(password);
+	IF problem IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'weak_password', problem);
 	END IF;
 	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION auth._registration_problem(text, text, text, jsonb) IS
-'Internal: what is wrong with the form of a new account, or NULL';
+'Internal: the error object for a registration that is refused, or NULL';
 
 CREATE FUNCTION auth._fits(value jsonb, max_bytes int)
 RETURNS boolean LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -1063,10 +1131,90 @@ BEGIN
 	PERFORM auth._audit('registered', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
 END
 $$;
 COMMENT ON FUNCTION auth.register(text, text, text, jsonb) IS
 'Creates an account: the user, or an error object';
+
+CREATE FUNCTION auth._login_source(user_id uuid)
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce((SELECT host(s.ip) FROM auth.refresh_tokens s
+				 WHERE s.user_id = _login_source.user_id AND s.ip = auth._client_ip() LIMIT 1), '')
+$$;
+COMMENT ON FUNCTION auth._login_source(uuid) IS
+'Internal: the client''s address if this user has signed in from it before, so that others cannot keep them out';
+
+CREATE FUNCTION auth._identifier_hash(identifier text)
+RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT sha256(convert_to(lower(identifier COLLATE "C"), 'UTF8'))
+$$;
+COMMENT ON FUNCTION auth._identifier_hash(text) IS
+'Internal: what is kept of an email or username that somebody typed';
+
+CREATE FUNCTION auth._locked_seconds(identifier_hash bytea, source text)
+RETURNS int LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT ceil(extract(epoch FROM f.locked_until - clock_timestamp()))::int
+FROM auth.login_failures f
+WHERE f.identifier_hash = _locked_seconds.identifier_hash AND f.source = _locked_seconds.source
+  AND f.locked_until > clock_timestamp()
+$$;
+COMMENT ON FUNCTION auth._locked_seconds(bytea, text) IS
+'Internal: how long this identifier has to wait; NULL: not at all';
+
+CREATE FUNCTION auth._note_failure(identifier_hash bytea, source text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most int := auth._setting('max_failed_logins');
+	pause interval := auth._setting('lockout_duration');
+	counted int;
+BEGIN
+	IF most = 0 THEN
+		RETURN;
+	END IF;
+	-- What is older than a lockout is forgotten.
+	INSERT INTO auth.login_failures AS f (identifier_hash, source, failures, last_at)
+	VALUES (_note_failure.identifier_hash, _note_failure.source, 1, clock_timestamp())
+	ON CONFLICT ON CONSTRAINT login_failures_pkey DO UPDATE
+	SET failures = CASE WHEN f.last_at + pause < clock_timestamp() THEN 1 ELSE f.failures + 1 END,
+		last_at = clock_timestamp()
+	RETURNING f.failures INTO counted;
+	-- From half of the failures on the pause doubles, up to all of it.
+	UPDATE auth.login_failures f
+	SET locked_until = f.last_at + CASE WHEN counted >= most THEN pause
+		ELSE least(pause, interval '1 s' * power(2, least(counted - (most + 1) / 2, 30))) END
+	WHERE f.identifier_hash = _note_failure.identifier_hash AND f.source = _note_failure.source
+	  AND counted >= (most + 1) / 2;
+END
+$$;
+COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
+'Internal: counts a failed login, and has the next one wait after several';
+
+CREATE FUNCTION auth._forget_failures(identifier text, source text DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DELETE FROM auth.login_failures f
+WHERE f.identifier_hash = auth._identifier_hash(identifier)
+  AND (_forget_failures.source IS NULL OR f.source = _forget_failures.source)
+$$;
+COMMENT ON FUNCTION auth._forget_failures(text, text) IS
+'Internal: forgets the failed logins of an identifier, of one source or all';
+
+CREATE FUNCTION auth._too_many(status int, seconds int, error_code text, description text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._respond(status, 'Retry-After', seconds::text);
+	RETURN auth._error(status, 'temporarily_unavailable', error_code, description);
+END
+$$;
+COMMENT ON FUNCTION auth._too_many(int, int, text, text) IS
+'Internal: the answer to who has to wait';
 
 CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
 	client_id text DEFAULT 'default')
@@ -1075,6 +1223,10 @@ AS $$
 DECLARE
 	problem jsonb := auth._unavailable('auth.login');
 	u auth.users;
+	new_hash text;
+	identifier text := coalesce(email, username);
+	source text;
+	wait int;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1086,25 +1238,37 @@ BEGIN
 		RETURN auth._error(400, 'invalid_client', 'invalid_client', 'unknown client');
 	END IF;
 
-	SELECT * INTO u FROM auth.users x
-	WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
-	   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
-	IF auth._verify_password(password, u.password_hash) THEN
+	LOOP
+		SELECT * INTO u FROM auth.users x
+		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
+		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
+		source := auth._login_source(u.id);
+		wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+		IF wait IS NOT NULL THEN
+			RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many failed logins; try again later');
+		END IF;
+		EXIT WHEN NOT auth._verify_password(password, u.password_hash);
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 		END IF;
-		-- Only if the password is still the one just verified: whoever changes
-		-- it has either seen this session, or is seen here.
-		UPDATE auth.users x SET last_login_at = clock_timestamp()
+		new_hash := CASE WHEN auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
+		-- Only if the hash is still the one just verified: whoever changes the
+		-- password has either seen this session, or is seen here.  Another
+		-- login may have renewed it, so it is looked at again.
+		UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
 		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
 		RETURNING * INTO u;
 		IF FOUND THEN
+			PERFORM auth._forget_failures(identifier, source);
 			RETURN auth._open_session(u, client_id, '{pwd}');
 		END IF;
-	END IF;
+	END LOOP;
+	PERFORM auth._note_failure(auth._identifier_hash(identifier), source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
 END
 $$;
 COMMENT ON FUNCTION auth.login(text, text, text, text) IS
@@ -1160,6 +1324,73 @@ END
 $$;
 COMMENT ON FUNCTION auth.refresh(text) IS
 'Exchanges a refresh token for new tokens: a token response, or an error object';
+
+CREATE FUNCTION auth._read_refresh_token(refresh_token text, OUT user_id uuid, OUT session_id uuid, OUT is_current boolean,
+	OUT payload jsonb)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_read_refresh_token';
+COMMENT ON FUNCTION auth._read_refresh_token(text) IS
+'Internal: whose genuine refresh token this is, and whether it can be rotated; NULLs where it is none';
+
+CREATE FUNCTION auth.revoke_refresh_token(refresh_token text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t record := auth._read_refresh_token(refresh_token);
+BEGIN
+	IF auth._end_session(t.user_id, t.session_id, 'revoked') > 0 THEN
+		PERFORM auth._audit('session_revoked', t.user_id, t.session_id);
+	END IF;
+	PERFORM auth._respond(NULL);
+END
+$$;
+COMMENT ON FUNCTION auth.revoke_refresh_token(text) IS
+'Ends the session of a refresh token (RFC 7009); what is no such token is no error';
+
+CREATE FUNCTION auth._live_claims(token text)
+RETURNS jsonb LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_live_claims';
+COMMENT ON FUNCTION auth._live_claims(text) IS
+'Internal: the claims of an access token whose session and user are good too, or NULL; without a role that does not count';
+
+CREATE FUNCTION auth.introspect(token text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	claims jsonb := auth._live_claims(token);
+	t record;
+BEGIN
+	IF claims IS NOT NULL THEN
+		RETURN claims || '{"active": true, "token_type": "bearer"}';
+	END IF;
+	-- Without a token_type: nobody is to take a refresh token for a bearer's.
+	t := auth._read_refresh_token(token);
+	RETURN CASE WHEN t.is_current THEN t.payload || '{"active": true}'
+				ELSE '{"active": false}' END;
+END
+$$;
+COMMENT ON FUNCTION auth.introspect(text) IS
+'Whether a token is good at this moment, its session and user included, and then its claims (RFC 7662)';
+
+CREATE FUNCTION auth.token(grant_type text, username text DEFAULT NULL, password text DEFAULT NULL,
+	refresh_token text DEFAULT NULL, client_id text DEFAULT NULL, scope text DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	CASE grant_type
+		WHEN 'password' THEN
+			RETURN auth.login(CASE WHEN username LIKE '%@%' THEN username END, password,
+							  CASE WHEN username NOT LIKE '%@%' THEN username END, coalesce(client_id, 'default'));
+		WHEN 'refresh_token' THEN
+			RETURN auth.refresh(refresh_token);
+		ELSE
+			RETURN auth._error(400, 'unsupported_grant_type', 'validation_failed',
+							   'grant_type must be "password" or "refresh_token"');
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION auth.token(text, text, text, text, text, text) IS
+'The OAuth 2 token endpoint (RFC 6749 sections 4.3 and 6); username may be an email address, scope is ignored';
 
 CREATE FUNCTION auth._require_uid()
 RETURNS uuid LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -1220,6 +1451,131 @@ $$;
 COMMENT ON FUNCTION auth.me() IS
 'The verified user''s own account';
 
+CREATE FUNCTION auth.sessions()
+RETURNS TABLE (session_id uuid, client_id text, name text, created_at timestamptz, last_used_at timestamptz,
+	expires_at timestamptz, ip inet, user_agent text, is_current boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+BEGIN
+	RETURN QUERY
+	SELECT s.session_id, s.client_id, s.name, s.created_at, s.rotated_at, least(s.expires_at, s.session_expires_at),
+		   s.ip, s.user_agent, s.session_id IS NOT DISTINCT FROM auth.session_id()
+	FROM auth.refresh_tokens s
+	WHERE s.user_id = signed_in AND s.revoked_at IS NULL
+	  AND least(s.expires_at, s.session_expires_at) > clock_timestamp()
+	ORDER BY s.created_at;
+	PERFORM auth._respond(NULL);
+END
+$$;
+COMMENT ON FUNCTION auth.sessions() IS
+'The verified user''s live sessions';
+
+CREATE FUNCTION auth.revoke_session(session_id uuid)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	ended boolean := auth._end_session(signed_in, session_id, 'revoked') > 0;
+BEGIN
+	IF ended THEN
+		PERFORM auth._audit('session_revoked', signed_in, session_id);
+	END IF;
+	PERFORM auth._respond(NULL);
+	RETURN ended;
+END
+$$;
+COMMENT ON FUNCTION auth.revoke_session(uuid) IS
+'Ends one of the verified user''s sessions; false where that is none of them, or has ended';
+
+CREATE FUNCTION auth.change_password(old_password text, new_password text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	problem jsonb := auth._unavailable('auth.change_password');
+	u auth.users;
+	new_hash text;
+	identifier bytea := auth._identifier_hash(signed_in::text);
+	wait int := auth._locked_seconds(identifier, '');
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF wait IS NOT NULL THEN
+		RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
+	END IF;
+	IF auth._password_problem(new_password) IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'weak_password', auth._password_problem(new_password));
+	END IF;
+	IF new_password = old_password THEN
+		RETURN auth._error(400, 'invalid_request', 'same_password', 'the new password is the old one');
+	END IF;
+	LOOP
+		SELECT * INTO u FROM auth.users x WHERE x.id = signed_in;
+		IF NOT FOUND THEN
+			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+		END IF;
+		IF u.password_hash IS NULL AND old_password IS NULL THEN
+			NULL;	-- signed in by other means, and has none yet
+		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
+			PERFORM auth._note_failure(identifier, '');
+			PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
+			RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
+		END IF;
+		new_hash := coalesce(new_hash, auth._hash_password(new_password));
+		-- As in login: only if the hash is still the one just verified.
+		UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+		WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
+		RETURNING * INTO u;
+		EXIT WHEN FOUND;
+	END LOOP;
+	PERFORM auth._forget_failures(signed_in::text);
+	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
+	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+END
+$$;
+COMMENT ON FUNCTION auth.change_password(text, text) IS
+'Changes the verified user''s password and ends the other sessions; the user, or an error object';
+
+CREATE FUNCTION auth.update_me(user_metadata jsonb DEFAULT NULL, username text DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	problem jsonb := auth._unavailable('auth.update_me');
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF auth._profile_problem(NULL, username, user_metadata) IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed',
+						   auth._profile_problem(NULL, username, user_metadata));
+	END IF;
+	UPDATE auth.users x
+	SET user_metadata = coalesce(update_me.user_metadata, x.user_metadata),
+		username = coalesce(update_me.username, x.username), updated_at = clock_timestamp()
+	WHERE x.id = signed_in
+	RETURNING * INTO u;
+	IF NOT FOUND THEN
+		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	PERFORM auth._audit('user_updated', signed_in);
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+EXCEPTION WHEN unique_violation THEN
+	RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
+END
+$$;
+COMMENT ON FUNCTION auth.update_me(jsonb, text) IS
+'Replaces what the verified user says of themself, where an argument is not NULL; the user, or an error object';
+
 CREATE FUNCTION auth.set_active(user_id uuid, active boolean)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1239,6 +1595,281 @@ END
 $$;
 COMMENT ON FUNCTION auth.set_active(uuid, boolean) IS
 'Disables an account and ends its sessions, or enables it again';
+
+CREATE FUNCTION auth._changed_user(u auth.users, event text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF u.id IS NULL THEN
+		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
+	END IF;
+	PERFORM auth._audit(event, u.id);
+END
+$$;
+COMMENT ON FUNCTION auth._changed_user(auth.users, text) IS
+'Internal: records what an administrator did to a user, or raises that there is none';
+
+CREATE FUNCTION auth._check(problem text)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF problem IS NOT NULL THEN
+		RAISE EXCEPTION '%', problem USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._check(text) IS
+'Internal: raises the problem, if there is one';
+
+CREATE FUNCTION auth._role_problem(role name)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+	WHEN r.rolname IS NULL THEN 'role does not exist'
+	WHEN r.rolsuper OR r.rolbypassrls THEN 'role passes every policy'
+END
+FROM (SELECT role AS wanted) w LEFT JOIN pg_roles r ON r.rolname = w.wanted
+$$;
+COMMENT ON FUNCTION auth._role_problem(name) IS
+'Internal: why a user cannot have this role, or NULL';
+
+CREATE FUNCTION auth.set_password(user_id uuid, password text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+	new_hash text;
+BEGIN
+	PERFORM auth._check(auth._password_problem(password));
+	new_hash := auth._hash_password(password);
+	UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+	WHERE x.id = set_password.user_id
+	RETURNING * INTO u;
+	PERFORM auth._changed_user(u, 'password_set');
+	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
+END
+$$;
+COMMENT ON FUNCTION auth.set_password(uuid, text) IS
+'Gives a user a new password and ends all sessions';
+
+CREATE FUNCTION auth.set_user_role(user_id uuid, role name)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	PERFORM auth._check(auth._role_problem(role));
+	UPDATE auth.users x SET role = set_user_role.role, updated_at = clock_timestamp()
+	WHERE x.id = set_user_role.user_id
+	RETURNING * INTO u;
+	PERFORM auth._changed_user(u, 'role_set');
+END
+$$;
+COMMENT ON FUNCTION auth.set_user_role(uuid, name) IS
+'Sets the database role that goes into a user''s tokens from the next one on';
+
+CREATE FUNCTION auth.set_app_metadata(user_id uuid, app_metadata jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	PERFORM auth._check(auth._profile_problem(NULL, NULL, coalesce(app_metadata, 'null')));
+	UPDATE auth.users x SET app_metadata = set_app_metadata.app_metadata, updated_at = clock_timestamp()
+	WHERE x.id = set_app_metadata.user_id
+	RETURNING * INTO u;
+	PERFORM auth._changed_user(u, 'app_metadata_set');
+END
+$$;
+COMMENT ON FUNCTION auth.set_app_metadata(uuid, jsonb) IS
+'Replaces what the application says of a user; it goes into tokens from the next one on';
+
+CREATE FUNCTION auth.revoke_sessions(user_id uuid)
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+	ended int;
+BEGIN
+	SELECT * INTO u FROM auth.users x WHERE x.id = revoke_sessions.user_id;
+	PERFORM auth._changed_user(u, 'sessions_revoked');
+	ended := auth._end_sessions(u.id, NULL, 'revoked');
+	RETURN ended;
+END
+$$;
+COMMENT ON FUNCTION auth.revoke_sessions(uuid) IS
+'Ends all of a user''s sessions; returns how many';
+
+CREATE FUNCTION auth.unlock_user(user_id uuid)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	SELECT * INTO u FROM auth.users x WHERE x.id = unlock_user.user_id;
+	PERFORM auth._changed_user(u, 'user_unlocked');
+	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+END
+$$;
+COMMENT ON FUNCTION auth.unlock_user(uuid) IS
+'Forgets a user''s failed logins, so that the next one need not wait';
+
+CREATE FUNCTION auth.import_user(email text, password_hash text DEFAULT NULL, id uuid DEFAULT NULL,
+	username text DEFAULT NULL, role name DEFAULT NULL, user_metadata jsonb DEFAULT '{}', app_metadata jsonb DEFAULT '{}',
+	email_confirmed_at timestamptz DEFAULT NULL, created_at timestamptz DEFAULT NULL, is_active boolean DEFAULT true)
+RETURNS uuid LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- An assignment, which plans the functions in it once for a whole import.
+	problem text := coalesce(
+		auth._profile_problem(email, username, coalesce(user_metadata, '{}')),
+		auth._profile_problem(NULL, NULL, coalesce(app_metadata, '{}')),
+		CASE WHEN role IS NOT NULL THEN auth._role_problem(role) END,
+		CASE WHEN password_hash !~ '^\$2[aby]\$(0[4-9]|1[0-6])\$[./0-9A-Za-z]{53}$'
+			 THEN 'password_hash is not a bcrypt hash of a cost from 4 to 16' END);
+	u auth.users;
+BEGIN
+	PERFORM auth._check(problem);
+	INSERT INTO auth.users (id, email, username, password_hash, role, is_active, email_confirmed_at,
+							user_metadata, app_metadata, created_at)
+	VALUES (coalesce(import_user.id, gen_random_uuid()), import_user.email, import_user.username,
+			import_user.password_hash, coalesce(import_user.role, auth._setting('default_role')),
+			coalesce(import_user.is_active, true), import_user.email_confirmed_at,
+			coalesce(import_user.user_metadata, '{}'), coalesce(import_user.app_metadata, '{}'),
+			coalesce(import_user.created_at, clock_timestamp()))
+	ON CONFLICT DO NOTHING
+	RETURNING * INTO u;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'a user with this id, email or username already exists' USING ERRCODE = 'unique_violation';
+	END IF;
+	PERFORM auth._audit('user_created', u.id);
+	RETURN u.id;
+END
+$$;
+COMMENT ON FUNCTION auth.import_user(text, text, uuid, text, name, jsonb, jsonb, timestamptz, timestamptz, boolean) IS
+'Creates a user who comes from elsewhere, with the bcrypt hash of the password; returns the id';
+
+CREATE FUNCTION auth.create_user(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
+	role name DEFAULT NULL, user_metadata jsonb DEFAULT '{}', app_metadata jsonb DEFAULT '{}',
+	email_confirmed_at timestamptz DEFAULT NULL)
+RETURNS uuid LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	hash text;
+BEGIN
+	IF password IS NOT NULL THEN
+		PERFORM auth._check(auth._password_problem(password));
+		hash := auth._hash_password(password);
+	END IF;
+	RETURN auth.import_user(email, hash, NULL, username, role, user_metadata, app_metadata, email_confirmed_at);
+END
+$$;
+COMMENT ON FUNCTION auth.create_user(text, text, text, name, jsonb, jsonb, timestamptz) IS
+'Creates a user, who may do without an email or a password; returns the id';
+
+CREATE FUNCTION auth._require_active(u auth.users)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF u.is_active IS NOT TRUE THEN
+		RAISE EXCEPTION 'no such user, or a disabled one' USING ERRCODE = 'no_data_found';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._require_active(auth.users) IS
+'Internal: raises unless this is a user who may sign in';
+
+CREATE FUNCTION auth._check_client(client_id text)
+RETURNS void LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT auth._check(CASE WHEN auth._client_policy(client_id) IS NULL THEN 'unknown client' END)
+$$;
+COMMENT ON FUNCTION auth._check_client(text) IS
+'Internal: raises where there is no such client';
+
+CREATE FUNCTION auth.create_session(user_id uuid, client_id text DEFAULT 'default', name text DEFAULT NULL,
+	lifetime interval DEFAULT NULL, amr text[] DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	PERFORM auth._check_client(client_id);
+	PERFORM auth._check(CASE WHEN lifetime <= '0' OR lifetime > '50 years'
+							 THEN 'lifetime must be more than zero and at most 50 years' END);
+	-- As in login: whoever ends the user's sessions has seen this one, or is seen.
+	UPDATE auth.users x SET last_login_at = clock_timestamp()
+	WHERE x.id = create_session.user_id AND x.is_active
+	RETURNING * INTO u;
+	PERFORM auth._require_active(u);
+	RETURN auth._open_session(u, client_id, amr, name, lifetime);
+END
+$$;
+COMMENT ON FUNCTION auth.create_session(uuid, text, text, interval, text[]) IS
+'A token response (RFC 6749 section 5.1) without a password: for single sign-on of one''s own, and for machines';
+
+CREATE FUNCTION auth.issue_access_token(user_id uuid, client_id text DEFAULT 'default', extra jsonb DEFAULT '{}',
+	lifetime interval DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+	no_session auth.refresh_tokens;
+BEGIN
+	PERFORM auth._check_client(client_id);
+	PERFORM auth._check(CASE
+		WHEN lifetime <= '0' OR lifetime > '50 years' THEN 'lifetime must be more than zero and at most 50 years'
+		WHEN jsonb_typeof(extra) IS DISTINCT FROM 'object' THEN 'extra must be a JSON object'
+		WHEN extra ?| '{iss,sub,aud,exp,nbf,iat,jti,type,role,email,email_verified,app_metadata,sid,client_id,auth_time,amr}'
+			THEN 'extra must not have a claim that the token gets anyway' END);
+	SELECT * INTO u FROM auth.users x WHERE x.id = issue_access_token.user_id;
+	PERFORM auth._require_active(u);
+	no_session.client_id := client_id;
+	PERFORM auth._audit('access_token_issued', user_id, NULL, client_id);
+	RETURN (auth._access_token(u, no_session, extra, lifetime)).token;
+END
+$$;
+COMMENT ON FUNCTION auth.issue_access_token(uuid, text, jsonb, interval) IS
+'An access token that belongs to no session, and so ends by its time alone';
+
+CREATE FUNCTION auth.export_user(user_id uuid)
+RETURNS jsonb LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	SELECT * INTO u FROM auth.users x WHERE x.id = export_user.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
+	END IF;
+	RETURN jsonb_build_object('user', auth._user_json(u),
+		'sessions', (SELECT coalesce(jsonb_agg(to_jsonb(s) - '{user_id,jti,previous_jti,generation}'::text[] ORDER BY s.created_at), '[]')
+					 FROM auth.refresh_tokens s WHERE s.user_id = u.id),
+		'identities', (SELECT coalesce(jsonb_agg(to_jsonb(i) - 'user_id' ORDER BY i.created_at), '[]')
+					   FROM auth.identities i WHERE i.user_id = u.id),
+		'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - '{id,user_id}'::text[] ORDER BY e.at), '[]')
+				   FROM auth.audit_log e WHERE e.user_id = u.id));
+END
+$$;
+COMMENT ON FUNCTION auth.export_user(uuid) IS
+'All that is kept about a user, without hashes and tokens';
+
+CREATE FUNCTION auth._forget_user()
+RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
+	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
+	PERFORM auth._audit('user_deleted', OLD.id);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._forget_user() IS
+'Internal: leaves nothing of a person in the audit log but that something happened';
+
+-- A trigger, so that it comes with every deletion and with nothing else.
+CREATE TRIGGER forget AFTER DELETE ON auth.users
+	FOR EACH ROW EXECUTE FUNCTION auth._forget_user();
 
 --
 -- Outside identity providers
@@ -1388,6 +2019,9 @@ BEGIN
 			END IF;
 			SELECT x.* INTO u FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(verified_email COLLATE "C");
 			IF NOT FOUND THEN
+				IF auth._setting('registration') <> 'open' THEN
+					RETURN NULL;
+				END IF;
 				INSERT INTO auth.users (id, email, email_confirmed_at, role)
 				VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
 						CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
@@ -1412,7 +2046,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION auth._user_of_identity(text, text, uuid, jsonb) IS
-'Internal: the user of an outside subject, linked by an address that both sides have verified, or new; NULL where the address is taken';
+'Internal: the user of an outside subject, linked by an address that both sides have verified, or new; NULL where the address is taken or registration is closed';
 
 CREATE FUNCTION auth.login_with_id_token(id_token text, nonce text DEFAULT NULL, client_id text DEFAULT 'default')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1442,6 +2076,10 @@ BEGIN
 	END IF;
 
 	u := auth._user_of_identity(verified.issuer, verified.subject, verified.user_id, verified.payload);
+	IF u.id IS NULL AND auth._setting('registration') <> 'open' THEN
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "signup_disabled"}');
+		RETURN auth._error(403, 'access_denied', 'signup_disabled', 'no account is linked, and registration is closed');
+	END IF;
 	IF u.id IS NULL THEN
 		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "email_exists"}');
 		RETURN auth._error(409, 'invalid_grant', 'email_exists', 'an account with this email already exists and is not linked');
@@ -1520,6 +2158,11 @@ BEGIN
 		  <= clock_timestamp();
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+	relation := 'login_failures';
+	DELETE FROM auth.login_failures f
+	WHERE f.last_at + auth._setting('lockout_duration')::interval < clock_timestamp();
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION auth.prune() IS
@@ -1534,7 +2177,21 @@ FROM (VALUES
 	('client', 'auth.login(text, text, text, text)'),
 	('client', 'auth.rotate_refresh_token(text)'),
 	('client', 'auth.refresh(text)'),
+	('client', 'auth.revoke_refresh_token(text)'),
+	('client', 'auth.introspect(text)'),
+	('client', 'auth.token(text, text, text, text, text, text)'),
 	('admin', 'auth.set_active(uuid, boolean)'),
+	('admin', 'auth.set_password(uuid, text)'),
+	('admin', 'auth.set_user_role(uuid, name)'),
+	('admin', 'auth.set_app_metadata(uuid, jsonb)'),
+	('admin', 'auth.revoke_sessions(uuid)'),
+	('admin', 'auth.unlock_user(uuid)'),
+	('admin', 'auth.create_user(text, text, text, name, jsonb, jsonb, timestamptz)'),
+	('admin', 'auth.import_user(text, text, uuid, text, name, jsonb, jsonb, timestamptz, timestamptz, boolean)'),
+	('admin', 'auth.create_session(uuid, text, text, interval, text[])'),
+	('admin', 'auth.issue_access_token(uuid, text, jsonb, interval)'),
+	('admin', 'auth.export_user(uuid)'),
+	('admin', 'auth.delete_user(uuid)'),
 	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean)'),
 	('admin', 'auth.drop_client(text)'),
 	('admin', 'auth.prune()'),
@@ -1568,17 +2225,32 @@ FROM (VALUES
 ) AS b (bundle, function)
 WHERE b.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
 UNION ALL
-SELECT 'SELECT', 'TABLE ' || v.view::regclass
+SELECT t.privilege, 'TABLE ' || t.relation::regclass
 FROM (VALUES
-	('monitor', 'auth.key_status')
-) AS v (bundle, view)
-WHERE v.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
+	('monitor', 'SELECT', 'auth.key_status'),
+	('admin', 'DELETE, SELECT (id)', 'auth.users')	-- which delete_user needs
+) AS t (bundle, privilege, relation)
+WHERE t.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
 $$;
 COMMENT ON FUNCTION auth._bundle(text) IS
 'Internal: the privileges of a bundle of grants';
 
 -- From here on functions are SECURITY INVOKER: they do what their caller may do,
--- so that nothing grants, or creates roles, in the name of somebody else.
+-- so that nothing grants, creates roles, or runs the triggers of an
+-- application's tables, in the name of somebody else.
+
+CREATE FUNCTION auth.delete_user(user_id uuid)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM auth.users u WHERE u.id = delete_user.user_id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth.delete_user(uuid) IS
+'Deletes a user with sessions, links and whatever of the application''s cascades';
 
 CREATE FUNCTION auth._change_access(command text, grantee name, bundle text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1724,6 +2396,29 @@ BEGIN
 	PERFORM auth._api_function(schema_name, 'me', '', '',
 		'jsonb STABLE', 'SELECT auth.me()',
 		'The account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'change_password', 'text, text', 'old_password text, new_password text',
+		'jsonb', 'SELECT auth.change_password(old_password, new_password)',
+		'Change the password and end the other sessions', person);
+	PERFORM auth._api_function(schema_name, 'update_me', 'jsonb, text',
+		'user_metadata jsonb DEFAULT NULL, username text DEFAULT NULL',
+		'jsonb', 'SELECT auth.update_me(user_metadata, username)',
+		'Change what the account says of its owner', person);
+	PERFORM auth._api_function(schema_name, 'sessions', '', '',
+		'TABLE (session_id uuid, client_id text, name text, created_at timestamptz, last_used_at timestamptz,
+				expires_at timestamptz, ip inet, user_agent text, is_current boolean) STABLE',
+		'SELECT * FROM auth.sessions()',
+		'The sessions of the account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'revoke_session', 'uuid', 'session_id uuid',
+		'boolean', 'SELECT auth.revoke_session(session_id)',
+		'End one of them', person);
+	PERFORM auth._api_function(schema_name, 'revoke', 'text, text', 'token text, token_type_hint text DEFAULT NULL',
+		'void SECURITY DEFINER', 'SELECT auth.revoke_refresh_token(token)',
+		'End the session of a refresh token (RFC 7009)', anyone);
+	PERFORM auth._api_function(schema_name, 'token', 'text, text, text, text, text, text',
+		'grant_type text, username text DEFAULT NULL, password text DEFAULT NULL, refresh_token text DEFAULT NULL,
+		 client_id text DEFAULT NULL, scope text DEFAULT NULL',
+		'jsonb SECURITY DEFINER', format('SELECT auth.token(grant_type, username, password, refresh_token, %L, scope)', client_id),
+		'The OAuth 2 token endpoint (RFC 6749); the client is fixed, whatever client_id says', anyone);
 	PERFORM auth._api_function(schema_name, 'jwks', '', '',
 		'jsonb STABLE', 'SELECT auth.jwks()',
 		'The public keys that access tokens verify with', anyone);
@@ -1769,7 +2464,7 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
 REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.issuers,
-	auth.identities, auth.audit_log, auth.key_status FROM PUBLIC;
+	auth.identities, auth.login_failures, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;
@@ -1805,3 +2500,7 @@ GRANT EXECUTE ON FUNCTION auth.session_id() TO PUBLIC;
 -- They act on the verified user alone.
 GRANT EXECUTE ON FUNCTION auth.logout(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.me() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.sessions() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.revoke_session(uuid) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.change_password(text, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.update_me(jsonb, text) TO PUBLIC;

@@ -37,6 +37,7 @@ int			jwt_auth_session_lifetime;
 int			jwt_auth_refresh_reuse_grace;
 bool		jwt_auth_check_session;
 int			jwt_auth_bcrypt_cost;
+int			jwt_auth_max_concurrent_hashes;
 char	   *jwt_auth_master_key_file;
 char	   *jwt_auth_previous_master_key_file;
 
@@ -45,6 +46,16 @@ static AllowedAlgorithms *allowed_algorithms;
 static char *default_role;
 static int	password_min_length;
 static int	audit;
+static int	max_failed_logins;
+static int	lockout_duration;
+static char *client_ip_header;
+static int	registration;
+
+static const struct config_enum_entry registrations[] = {
+	{"open", 0, false},
+	{"closed", 1, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry audit_levels[] = {
 	{"none", 0, false},
@@ -182,11 +193,21 @@ void
 guc_init(void)
 {
 	define_token_settings();
+	DefineCustomEnumVariable("jwt_auth.registration", "Who may register.", NULL,
+							 &registration, 0, registrations, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_string("jwt_auth.default_role", "The database role that new users get.", &default_role, "authenticated");
 	DefineCustomIntVariable("jwt_auth.bcrypt_cost", "The cost of a password hash, as a power of two.", NULL,
 							&jwt_auth_bcrypt_cost, 12, 4, BCRYPT_MAX_COST, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jwt_auth.password_min_length", "The least length of a password, in characters.", NULL,
 							&password_min_length, 8, 1, 72, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jwt_auth.max_concurrent_hashes", "How many sessions may hash passwords at once; 0 is a quarter of the processors.", NULL,
+							&jwt_auth_max_concurrent_hashes, 0, 0, 1000, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("jwt_auth.max_failed_logins", "After how many failed logins an identifier is locked; 0 is never.", NULL,
+							&max_failed_logins, 10, 0, 100, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_seconds("jwt_auth.lockout_duration", "How long an identifier is locked after too many failed logins.",
+				   &lockout_duration, 15 * 60, 1, DAY_SECONDS);
+	define_string("jwt_auth.client_ip_header", "The request header whose last address is the client's; empty: the connection's.",
+				  &client_ip_header, "");
 	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,
 							 &audit, 2, audit_levels, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("jwt_auth.master_key_file", "The file with the key that wraps the keys in the database.",

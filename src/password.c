@@ -5,8 +5,14 @@
  * pgcrypto's functions are found by belonging to that extension, never by
  * name and search path.  A password is at most 72 bytes: bcrypt would ignore
  * the rest.
+ *
+ * Owns also how many sessions hash at once, so that a flood of logins leaves
+ * processors to everybody else.  The places are heavyweight locks that no SQL
+ * function can take, which an error gives back by itself.
  */
 #include "postgres.h"
+
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -23,14 +29,25 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
+#include "utils/wait_event.h"
 
 #include "guc.h"
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
+
+/* How long a password waits for its turn, and how often it looks. */
+#define MAX_WAIT_MS		5000
+#define POLL_MS			20
+
+/* Any number that no other extension is likely to use so. */
+#define HASH_LOCK_CLASS	0x6A777461
 
 PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
 PG_FUNCTION_INFO_V1(jwt_auth_verify_password);
@@ -89,13 +106,48 @@ pgcrypto_function(const char *name, Oid first, Oid second)
 	return found;
 }
 
+static int
+hash_places(void)
+{
+	if (jwt_auth_max_concurrent_hashes > 0)
+		return jwt_auth_max_concurrent_hashes;
+	return Max((int) sysconf(_SC_NPROCESSORS_ONLN) / 4, 1);
+}
+
+/* Takes one of the places, or raises after a while in which none is free. */
+static void
+take_place(LOCKTAG *place)
+{
+	for (int waited = 0; waited < MAX_WAIT_MS; waited += POLL_MS)
+	{
+		for (int i = 0; i < hash_places(); i++)
+		{
+			/* the last field tells these from the locks of pg_advisory_lock */
+			SET_LOCKTAG_ADVISORY(*place, InvalidOid, HASH_LOCK_CLASS, i, 3);
+			if (LockAcquire(place, ExclusiveLock, false, true) == LOCKACQUIRE_OK)
+				return;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many passwords are being hashed"),
+			 errhint("Try again later, or raise \"jwt_auth.max_concurrent_hashes\".")));
+}
+
 static char *
 bcrypt(const char *password, const char *setting)
 {
 	Oid			crypt = pgcrypto_function("crypt", TEXTOID, TEXTOID);
+	LOCKTAG		place;
+	Datum		hash;
 
-	return TextDatumGetCString(OidFunctionCall2(crypt, CStringGetTextDatum(password),
-												CStringGetTextDatum(setting)));
+	take_place(&place);
+	hash = OidFunctionCall2(crypt, CStringGetTextDatum(password), CStringGetTextDatum(setting));
+	LockRelease(&place, ExclusiveLock, false);
+	return TextDatumGetCString(hash);
 }
 
 static char *

@@ -34,6 +34,7 @@
 #define MAX_ATTEMPTS	10
 
 PG_FUNCTION_INFO_V1(rotate_refresh_token);
+PG_FUNCTION_INFO_V1(jwt_auth_read_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_sign_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_flush_commit);
 
@@ -70,6 +71,7 @@ typedef struct RefreshToken
 	int64		generation;
 	char	   *client_id;
 	TimestampTz expires_at;
+	Jsonb	   *payload;		/* where it was read from a token */
 } RefreshToken;
 
 /* The session's row, and whether its user may still sign in. */
@@ -199,6 +201,7 @@ read_refresh_token(Datum datum, RefreshToken *token)
 		return ROTATION_INVALID;
 
 	payload = jwt.payload.json;
+	token->payload = payload;
 	token->client_id = claims_string(payload, "client_id");
 	if (!claims_string_equals(payload, "type", "refresh") || token->client_id == NULL ||
 		!claims_uuid(payload, "sub", &token->user_id) ||
@@ -422,6 +425,46 @@ rotate_refresh_token(PG_FUNCTION_ARGS)
 	if (status == ROTATION_ROTATED || status == ROTATION_REISSUED)
 		successor = sign_refresh_token(&token);
 	return rotation_result(fcinfo, status, &token, successor);
+}
+
+/* Whether rotating this genuine token would succeed. */
+static bool
+can_be_rotated(const RefreshToken *token)
+{
+	SessionRow	row;
+	bool		current;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	look(token, &row);
+	/* "changed" is what classify() says of the token that the row has */
+	current = classify(token, &row) == ROTATION_CHANGED;
+	SPI_finish();
+	return current;
+}
+
+/*
+ * _read_refresh_token(refresh_token text)
+ *		returns (user_id uuid, session_id uuid, is_current boolean, payload jsonb)
+ *
+ * All of it is NULL where that is no genuine refresh token.
+ */
+Datum
+jwt_auth_read_refresh_token(PG_FUNCTION_ARGS)
+{
+	RefreshToken token = {0};
+	Datum		values[4] = {0};
+	bool		nulls[4] = {true, true, true, true};
+
+	if (!PG_ARGISNULL(0) && read_refresh_token(PG_GETARG_DATUM(0), &token) == ROTATION_ROTATED)
+	{
+		values[0] = UUIDPGetDatum(&token.user_id);
+		values[1] = UUIDPGetDatum(&token.session_id);
+		values[2] = BoolGetDatum(can_be_rotated(&token));
+		values[3] = JsonbPGetDatum(token.payload);
+		memset(nulls, 0, sizeof(nulls));
+	}
+	return form_row(fcinfo, values, nulls);
 }
 
 /*

@@ -43,6 +43,7 @@
 #define MAX_USER_AGENT	500		/* bytes */
 
 PG_FUNCTION_INFO_V1(jwt_auth_authenticate);
+PG_FUNCTION_INFO_V1(jwt_auth_live_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
 PG_FUNCTION_INFO_V1(jwt_auth_user_agent);
@@ -258,7 +259,7 @@ check_live_session(const pg_uuid_t *uid, Jsonb *payload)
 
 /* All checks of an access token of ours, once its signature is right. */
 static JoseStatus
-check_own_token(Jsonb *payload, Identity *identity)
+check_own_token(Jsonb *payload, bool check_session, Identity *identity)
 {
 	JoseStatus	status;
 
@@ -266,7 +267,7 @@ check_own_token(Jsonb *payload, Identity *identity)
 	identity->has_role = true;
 	if (!claims_string_equals(payload, "type", "access"))
 		return JOSE_WRONG_TOKEN_TYPE;
-	if (!jwt_auth_check_session)
+	if (!check_session)
 		return JOSE_OK;
 	if (!identity->has_uid)
 		return JOSE_USER_INACTIVE;
@@ -279,16 +280,17 @@ check_own_token(Jsonb *payload, Identity *identity)
  * no session here.
  */
 static JoseStatus
-check_outside_token(const Issuer *issuer, Jsonb *payload, Identity *identity)
+check_outside_token(const Issuer *issuer, Jsonb *payload, bool check_session, Identity *identity)
 {
 	identity->outside = true;
 	identity->has_uid = issuer_uid(issuer, payload, &identity->uid);
 	identity->has_role = issuer_allows_role(issuer, payload);
-	return identity->has_uid && jwt_auth_check_session ? check_user(&identity->uid, false) : JOSE_OK;
+	return identity->has_uid && check_session ? check_user(&identity->uid, false) : JOSE_OK;
 }
 
+/* Verifies a token and, with check_session, its session and user as well. */
 static JoseStatus
-verify_access_token(Datum token, Jwt *jwt, Identity *identity)
+verify_access_token(Datum token, bool check_session, Jwt *jwt, Identity *identity)
 {
 	const Issuer *issuer;
 	JoseStatus	status = issuer_verify(token, jwt, &issuer);
@@ -296,8 +298,8 @@ verify_access_token(Datum token, Jwt *jwt, Identity *identity)
 	memset(identity, 0, sizeof(*identity));
 	if (status != JOSE_OK)
 		return status;
-	return issuer != NULL ? check_outside_token(issuer, jwt->payload.json, identity) :
-		check_own_token(jwt->payload.json, identity);
+	return issuer != NULL ? check_outside_token(issuer, jwt->payload.json, check_session, identity) :
+		check_own_token(jwt->payload.json, check_session, identity);
 }
 
 /*
@@ -313,7 +315,7 @@ sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
 	PG_TRY();
 	{
 		if (!token.isnull)
-			status = verify_access_token(token.value, jwt, identity);
+			status = verify_access_token(token.value, jwt_auth_check_session, jwt, identity);
 		if (status == JOSE_OK)
 			fix_claims(identity, jwt->payload.text, is_local);
 	}
@@ -345,6 +347,28 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 	status = sign_in(fcinfo->args[0], is_local, &jwt, &identity);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
+	PG_RETURN_JSONB_P(jwt.payload.json);
+}
+
+/*
+ * _live_claims(token text) returns jsonb
+ *
+ * The claims of a token that authenticate() would accept with check_session,
+ * or NULL.  A role that does not count is not among them.
+ */
+Datum
+jwt_auth_live_claims(PG_FUNCTION_ARGS)
+{
+	Identity	identity;
+	Jwt			jwt;
+	JoseStatus	status = verify_access_token(PG_GETARG_DATUM(0), true, &jwt, &identity);
+
+	if (status != JOSE_OK && jose_reason(status) == NULL)
+		jose_raise_token(status);	/* our fault, not the token's */
+	if (status != JOSE_OK)
+		PG_RETURN_NULL();
+	if (!identity.has_role)
+		return DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(jwt.payload.json), CStringGetTextDatum("role"));
 	PG_RETURN_JSONB_P(jwt.payload.json);
 }
 

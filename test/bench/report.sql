@@ -30,6 +30,10 @@ FROM unnest(ARRAY['RS256', 'ES256', 'EdDSA']) algorithm, unnest(ARRAY['sign', 'v
      format('%s %s', algorithm, operation) name,
      LATERAL (SELECT bench.usec(name) / (bench.usec('openssl ' || name) + 1.2 * bench.usec('HS256 ' || operation)) AS ratio) r;
 
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT 'ES256 verify by the key ring against the key in hand', ratio, 'at most 1.05', ratio <= 1.05
+FROM (SELECT bench.usec('ring verify') / bench.usec('ring verify, key in hand') AS ratio) r;
+
 \pset footer off
 \pset title 'Microseconds for one'
 SELECT name, round(usec::numeric, 2) AS usec FROM bench.net ORDER BY name;

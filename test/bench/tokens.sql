@@ -39,6 +39,12 @@ UPDATE bench.token
 SET rs256 = auth.jwt_sign(payload, bench.private_pem('RS256'), 'RS256'),
     es256 = auth.jwt_sign(payload, bench.private_pem('ES256'), 'ES256'),
     eddsa = auth.jwt_sign(payload, bench.private_pem('EdDSA'), 'EdDSA');
+
+-- The same by the key ring.
+SELECT auth.create_key('ES256');
+INSERT INTO bench.key (algorithm, public_pem) VALUES ('ring', auth.jwk_to_pem(auth.jwks() -> 'keys' -> 0));
+ALTER TABLE bench.token ADD ring text;
+UPDATE bench.token SET ring = auth.jwt_sign(payload);
 VACUUM ANALYZE bench.token;
 
 CREATE TABLE bench.operation (name text PRIMARY KEY, repeats int, expression text, usec float8);
@@ -59,7 +65,12 @@ SELECT algorithm || ' ' || operation, 1,
            WHEN 'sign' THEN format('auth.jwt_sign(payload, %L::text, %L)', private_pem, algorithm)
            ELSE format('auth.jwt_verify(%I, %L::text, ARRAY[%L])', lower(algorithm), public_pem, algorithm)
        END
-FROM bench.key, unnest(ARRAY['sign', 'verify']) operation;
+FROM bench.key, unnest(ARRAY['sign', 'verify']) operation
+WHERE algorithm <> 'ring';
+INSERT INTO bench.operation (name, repeats, expression) VALUES
+    ('ring verify', 1, 'auth.jwt_verify(ring)'),
+    ('ring verify, key in hand', 1,
+     format('auth.jwt_verify(ring, %L::text, ''{ES256}'', ''https://auth.example.org'')', bench.public_pem('ring')));
 
 -- Microseconds for one evaluation.
 CREATE FUNCTION bench.measure(expression text, repeats int) RETURNS float8

@@ -3,6 +3,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION jwt_auth CASCADE;
 RESET client_min_messages;
 SET jwt_auth.bcrypt_cost = 4;
+SET jwt_auth.max_failed_logins = 0;
 
 -- What PostgREST would answer with.
 CREATE FUNCTION pg_temp.http() RETURNS text LANGUAGE sql AS

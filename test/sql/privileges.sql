@@ -152,6 +152,15 @@ BEGIN
 	PERFORM auth.jwt_verify(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), auth.jwks(), auth.jwt(), auth.uid(), auth.session_id();
 	RETURN NEXT auth.claim('email');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.me(), 'username');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.update_me('{"a": 2}', 'alicia'), 'username');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('wrong', 'battery staple'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('correct horse', 'battery staple'), 'username');
+	answer := auth.token('password', 'Alicia', 'battery staple');
+	answer := auth.token('refresh_token', refresh_token => pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.introspect(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), 'active');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.introspect(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token')), 'active');
+	RETURN NEXT pg_catalog.count(auth.revoke_session(session_id)) FROM auth.sessions() WHERE NOT is_current;
+	PERFORM auth.revoke_refresh_token(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
 	RETURN NEXT auth.logout('others');
 	RETURN NEXT auth.logout();
 END
@@ -170,8 +179,11 @@ SELECT auth.rotate_key() AS kid, auth.import_key(auth.jwk_generate('ES256')), au
 SELECT auth.revoke_key(:'kid'), auth.revoke_key('secret'), auth.rewrap_keys(), auth.drop_client('app') \gset
 SELECT pg_catalog.count(*) FROM auth.key_status \gset
 SELECT auth.revoke_all('a test') IS NOT NULL AS revoked \gset
-SELECT auth.prune() \gset
-SELECT auth.set_active(id, false) FROM auth.users;
+SELECT pg_catalog.count(*) FROM auth.prune() \gset
+SELECT auth.set_active(id, false), auth.set_active(id, true), auth.set_password(id, 'correct horse'), auth.set_user_role(id, 'regress_nobody'), auth.set_app_metadata(id, '{"a": 1}'), auth.revoke_sessions(id) FROM auth.users;
+SELECT auth.create_user('dave@example.com', 'correct horse', 'dave', 'regress_nobody') AS dave \gset
+SELECT auth.create_session(:'dave', lifetime => '1 min', name => 'x', amr => '{sso}'), auth.issue_access_token(:'dave', extra => '{"a": 1}', lifetime => '1 min'), auth.export_user(:'dave') \gset
+SELECT auth.delete_user(:'dave');
 SELECT auth.pre_config();
 SELECT auth.trust_issuer('https://idp.example', pg_catalog.jsonb_build_object('keys', pg_catalog.jsonb_build_array(auth.jwk_public(:'key'::pg_catalog.jsonb))), '{app}', '{ES256}', roles => '{regress_mallory}');
 SELECT auth.link_identity(id, 'https://idp.example', 'linked') FROM auth.users LIMIT 1;

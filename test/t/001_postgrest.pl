@@ -126,6 +126,17 @@ sub remember_tokens
 	}
 }
 
+# The same as tools that speak OAuth 2 send it
+sub form
+{
+	my ($function, $fields) = @_;
+	my $answer = HTTP::Tiny->new->post_form("$api/rpc/$function", $fields);
+	my $json = eval { decode_json($answer->{content}) };
+
+	remember_tokens($json);
+	return ($answer->{status}, $json, $answer->{headers});
+}
+
 sub rpc
 {
 	my ($function, $body, $token) = @_;
@@ -311,6 +322,49 @@ is($json, 1, '... which ends one session');
 is_refused($bob->{access_token}, 'an access token after logout');
 ($status) = rpc('refresh', { refresh_token => $bob->{refresh_token} });
 is($status, 403, 'a refresh token after logout is 403');
+
+# One's own account, and OAuth 2, in forms
+
+($status, $bob, my $headers) = form('token',
+	{ grant_type => 'password', username => 'bob@example.org', password => $password{'bob@example.org'}, client_id => 'a tool' });
+is($status, 200, 'the token endpoint signs Bob in');
+is($headers->{'cache-control'}, 'no-store', '... and asks that nobody keeps the answer');
+($status, $bob) = form('token', { grant_type => 'refresh_token', refresh_token => $bob->{refresh_token} });
+is($status, 200, '... and refreshes');
+($status, $json) = form('token', { grant_type => 'implicit' });
+is("$status $json->{error}", '400 unsupported_grant_type', '... but knows no other grant');
+
+my $elsewhere = login('bob@example.org', $password{'bob@example.org'});
+($status, $json) = request('GET', '/rpc/sessions?is_current=is.false', $bob->{access_token});
+is(scalar @$json, 1, 'Bob sees his other session');
+($status, $json) = rpc('revoke_session', { session_id => $json->[0]{session_id} }, $alice->{access_token});
+is($status, 401, 'whose session has ended ends none');
+($status, $json) = request('GET', '/rpc/sessions?is_current=is.false', $bob->{access_token});
+($status, $json) = rpc('revoke_session', { session_id => $json->[0]{session_id} }, $bob->{access_token});
+ok($json, 'Bob ends it');
+is_refused($elsewhere->{access_token}, 'an access token of the ended session');
+
+($status, $json) = rpc('update_me', { user_metadata => { colour => 'red' }, username => 'bob' }, $bob->{access_token});
+is($json->{user_metadata}{colour} . $json->{username}, 'redbob', 'Bob says something of himself');
+($status) = rpc('update_me', { username => 'eve' });
+is($status, 401, 'anonymous does not');
+
+$elsewhere = login('bob@example.org', $password{'bob@example.org'});
+my $new_password = 'bob-secret-1234';
+$secrets{$new_password} = 'password';
+my $before = sql($failures);
+($status, $json) = rpc('change_password', { old_password => $wrong_password, new_password => $new_password }, $bob->{access_token});
+is("$status $json->{error_code}", '401 invalid_credentials', 'the old password must be right');
+is(sql($failures), $before + 1, '... and it stays on record where it was not');
+($status, $json) = rpc('change_password', { old_password => $password{'bob@example.org'}, new_password => $new_password }, $bob->{access_token});
+is($status, 200, 'Bob changes his password');
+is_refused($elsewhere->{access_token}, 'an access token of another session of his');
+
+($status) = form('revoke', { token => $bob->{refresh_token}, token_type_hint => 'refresh_token' });
+is($status, 204, 'a refresh token is revoked');
+is_refused($bob->{access_token}, 'an access token of its session');
+($status) = form('revoke', { token => 'garbage' });
+is($status, 204, 'revoking garbage is no error');
 
 # PostgREST reads the first of several Authorization headers, and hands over the
 # last; it also takes a tab for a blank.  A token that it alone has seen, and
