@@ -1517,7 +1517,7 @@ BEGIN
 		IF NOT FOUND THEN
 			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 		END IF;
-		IF u.password_hash IS NULL AND old_password IS NULL THEN
+		IF u.password_hash IS NULL AND old_password IS NULL AND auth.session_id() IS NOT NULL THEN
 			NULL;	-- signed in by other means, and has none yet
 		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
 			PERFORM auth._note_failure(identifier, '');
