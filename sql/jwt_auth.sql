@@ -1792,8 +1792,12 @@ CREATE FUNCTION auth.create_session(user_id uuid, client_id text DEFAULT 'defaul
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	problem jsonb := auth._unavailable('auth.create_session');
 	u auth.users;
 BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
 	PERFORM auth._check_client(client_id);
 	PERFORM auth._check(CASE WHEN lifetime <= '0' OR lifetime > '50 years'
 							 THEN 'lifetime must be more than zero and at most 50 years' END);
