@@ -1,6 +1,7 @@
 # Keys on a standby and on a logical subscriber: what the primary or publisher
 # commits counts there as soon as it is applied, in sessions and transactions that
-# began before.  One server cannot show that.
+# began before; and what has to write says that it cannot.  One server cannot show
+# that.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -93,6 +94,12 @@ is_on_standby($second, 'ok', '... and the others are not');
 # What a standby cannot do, it says.
 is($standby->safe_psql('postgres', 'SELECT auth.jwks()'), sql('SELECT auth.jwks()'), 'the standby publishes the same keys');
 is($standby->safe_psql('postgres', "SELECT auth.jwt_verify(auth.jwt_sign('{}')) ? 'exp'"), 't', 'it can sign with the active key');
+is($standby->safe_psql('postgres', <<'SQL'), 'temporarily_unavailable', 'what has to write says that it cannot here');
+	SELECT string_agg(DISTINCT answer ->> 'error', ' ')
+	FROM (VALUES (auth.login('ann@example.com', 'x')), (auth.register('ann@example.com', 'correct horse')),
+				 (auth.refresh('x')), (auth.token('refresh_token', refresh_token => 'x')),
+				 (auth.create_session(gen_random_uuid())), (auth.login_with_id_token('x'))) v (answer)
+SQL
 foreach my $call ("auth.create_key()", "auth.rotate_key()", "auth.revoke_key('x')", "auth.revoke_all('x')", 'auth.rewrap_keys()')
 {
 	my (undef, undef, $stderr) = $standby->psql('postgres', "SELECT $call");
