@@ -432,7 +432,8 @@ CREATE FUNCTION auth._successor_algorithm(algorithm text, purpose text)
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT a.name
-FROM regexp_split_to_table(auth._setting('allowed_algorithms'), '\s*,\s*') WITH ORDINALITY a (name, n)
+FROM (SELECT btrim(l.name, E' \t\r\n"') AS name, l.n
+	  FROM regexp_split_to_table(auth._setting('allowed_algorithms'), ',') WITH ORDINALITY l (name, n)) a
 ORDER BY a.name = algorithm DESC, (a.name LIKE 'HS%') = (purpose = 'refresh') DESC, a.n
 LIMIT 1
 $$;
@@ -449,7 +450,10 @@ BEGIN
 	PERFORM auth._ensure_key(coalesce(purpose, ''));
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	active := auth._active_key(purpose);
-	RETURN auth.create_key(auth._successor_algorithm(active.algorithm, purpose), purpose, activate_in);
+	-- One whose algorithm is not allowed any more cannot sign in the meantime.
+	RETURN auth.create_key(auth._successor_algorithm(active.algorithm, purpose), purpose,
+						   CASE WHEN auth._successor_algorithm(active.algorithm, purpose) = active.algorithm
+								THEN activate_in ELSE '0' END);
 END
 $$;
 COMMENT ON FUNCTION auth.rotate_key(text, interval) IS
@@ -819,7 +823,7 @@ COMMENT ON FUNCTION auth._user_agent() IS
 'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
 
 CREATE FUNCTION auth._client_ip()
-RETURNS inet LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	header text := lower(auth._setting('client_ip_header'));
@@ -1142,7 +1146,7 @@ CREATE FUNCTION auth._login_source(user_id uuid)
 RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT coalesce((SELECT host(s.ip) FROM auth.refresh_tokens s
-				 WHERE s.user_id = _login_source.user_id AND s.ip = auth._client_ip() LIMIT 1), '')
+				 WHERE s.user_id = _login_source.user_id AND s.ip = (SELECT auth._client_ip()) LIMIT 1), '')
 $$;
 COMMENT ON FUNCTION auth._login_source(uuid) IS
 'Internal: the client''s address if this user has signed in from it before, so that others cannot keep them out';
@@ -1198,9 +1202,14 @@ COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
 CREATE FUNCTION auth._forget_failures(identifier text, source text DEFAULT NULL)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+-- Without waiting, since the caller may hold the user's row: a failure that is
+-- being counted is one of later.
 DELETE FROM auth.login_failures f
-WHERE f.identifier_hash = auth._identifier_hash(identifier)
-  AND (_forget_failures.source IS NULL OR f.source = _forget_failures.source)
+WHERE (f.identifier_hash, f.source) IN (
+	SELECT x.identifier_hash, x.source FROM auth.login_failures x
+	WHERE x.identifier_hash = auth._identifier_hash(identifier)
+	  AND (_forget_failures.source IS NULL OR x.source = _forget_failures.source)
+	FOR UPDATE SKIP LOCKED)
 $$;
 COMMENT ON FUNCTION auth._forget_failures(text, text) IS
 'Internal: forgets the failed logins of an identifier, of one source or all';
@@ -1227,6 +1236,7 @@ DECLARE
 	identifier text := coalesce(email, username);
 	source text;
 	wait int;
+	verified boolean;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1244,10 +1254,15 @@ BEGIN
 		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
 		source := auth._login_source(u.id);
 		wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+		IF wait IS NULL THEN
+			verified := auth._verify_password(password, u.password_hash);
+			-- Others may have failed while this one waited for its turn.
+			wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+		END IF;
 		IF wait IS NOT NULL THEN
 			RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many failed logins; try again later');
 		END IF;
-		EXIT WHEN NOT auth._verify_password(password, u.password_hash);
+		EXIT WHEN NOT verified;
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
@@ -1498,7 +1513,7 @@ DECLARE
 	u auth.users;
 	new_hash text;
 	identifier bytea := auth._identifier_hash(signed_in::text);
-	wait int := auth._locked_seconds(identifier, '');
+	wait int := auth._locked_seconds(identifier, 'change_password');
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1520,7 +1535,11 @@ BEGIN
 		IF u.password_hash IS NULL AND old_password IS NULL AND auth.session_id() IS NOT NULL THEN
 			NULL;	-- signed in by other means, and has none yet
 		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
-			PERFORM auth._note_failure(identifier, '');
+			wait := auth._locked_seconds(identifier, 'change_password');
+			IF wait IS NOT NULL THEN
+				RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
+			END IF;
+			PERFORM auth._note_failure(identifier, 'change_password');
 			PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
 			RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
 		END IF;
@@ -1531,7 +1550,7 @@ BEGIN
 		RETURNING * INTO u;
 		EXIT WHEN FOUND;
 	END LOOP;
-	PERFORM auth._forget_failures(signed_in::text);
+	PERFORM auth._forget_failures(signed_in::text, 'change_password');
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
 	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);

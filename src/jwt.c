@@ -4,8 +4,8 @@
  *
  * Owns the header: which members a token may have, and that nothing in it
  * chooses a key by any other way than "kid" ("jwk", "jku", "x5c" and "x5u" are
- * never looked at, RFC 8725 section 3.10).  The payload is not even parsed
- * before its signature has verified.
+ * never looked at, RFC 8725 section 3.10).  What a payload says counts only
+ * once its signature has verified.
  */
 #include "postgres.h"
 

@@ -380,7 +380,7 @@ RESET jwt_auth.allowed_algorithms;
 SELECT * FROM tokens;
 -- What the active key would sign now would not verify; rotating goes on to the
 -- first algorithm that suits.
-SET jwt_auth.allowed_algorithms = 'HS256, PS256, ES256';
+SET jwt_auth.allowed_algorithms = ' HS256, "PS256",ES256 ';
 SELECT pg_temp.try($$auth.jwt_sign('{}')$$) AS signed;
 SELECT pg_temp.named('ps', auth.rotate_key(activate_in => '0')), pg_temp.sign('ps');
 SELECT * FROM ring;
