@@ -429,14 +429,8 @@ COMMENT ON FUNCTION auth.create_key(text, text, interval) IS
 'Creates a signing key and returns its kid: published at once, signing after activate_in (the first of a purpose at once)';
 
 CREATE FUNCTION auth._successor_algorithm(algorithm text, purpose text)
-RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT a.name
-FROM (SELECT btrim(l.name, E' \t\r\n"') AS name, l.n
-	  FROM regexp_split_to_table(auth._setting('allowed_algorithms'), ',') WITH ORDINALITY l (name, n)) a
-ORDER BY a.name = algorithm DESC, (a.name LIKE 'HS%') = (purpose = 'refresh') DESC, a.n
-LIMIT 1
-$$;
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_successor_algorithm';
 COMMENT ON FUNCTION auth._successor_algorithm(text, text) IS
 'Internal: this algorithm if it is allowed, else the first allowed one that suits the purpose';
 
@@ -445,15 +439,15 @@ RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET sear
 AS $$
 DECLARE
 	active auth.keys;
+	algorithm text;
 BEGIN
 	-- Makes the first key where there is none, and refuses other purposes.
 	PERFORM auth._ensure_key(coalesce(purpose, ''));
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	active := auth._active_key(purpose);
+	algorithm := auth._successor_algorithm(active.algorithm, purpose);
 	-- One whose algorithm is not allowed any more cannot sign in the meantime.
-	RETURN auth.create_key(auth._successor_algorithm(active.algorithm, purpose), purpose,
-						   CASE WHEN auth._successor_algorithm(active.algorithm, purpose) = active.algorithm
-								THEN activate_in ELSE '0' END);
+	RETURN auth.create_key(algorithm, purpose, CASE WHEN algorithm = active.algorithm THEN activate_in ELSE '0' END);
 END
 $$;
 COMMENT ON FUNCTION auth.rotate_key(text, interval) IS
@@ -1199,7 +1193,7 @@ $$;
 COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
 'Internal: counts a failed login, and has the next one wait after several';
 
-CREATE FUNCTION auth._forget_failures(identifier text, source text DEFAULT NULL)
+CREATE FUNCTION auth._forget_failures(identifier_hash bytea, source text DEFAULT NULL)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 -- Without waiting, since the caller may hold the user's row: a failure that is
@@ -1207,11 +1201,11 @@ AS $$
 DELETE FROM auth.login_failures f
 WHERE (f.identifier_hash, f.source) IN (
 	SELECT x.identifier_hash, x.source FROM auth.login_failures x
-	WHERE x.identifier_hash = auth._identifier_hash(identifier)
+	WHERE x.identifier_hash = _forget_failures.identifier_hash
 	  AND (_forget_failures.source IS NULL OR x.source = _forget_failures.source)
 	FOR UPDATE SKIP LOCKED)
 $$;
-COMMENT ON FUNCTION auth._forget_failures(text, text) IS
+COMMENT ON FUNCTION auth._forget_failures(bytea, text) IS
 'Internal: forgets the failed logins of an identifier, of one source or all';
 
 CREATE FUNCTION auth._too_many(status int, seconds int, error_code text, description text)
@@ -1233,7 +1227,7 @@ DECLARE
 	problem jsonb := auth._unavailable('auth.login');
 	u auth.users;
 	new_hash text;
-	identifier text := coalesce(email, username);
+	identifier bytea := auth._identifier_hash(coalesce(email, username));
 	source text;
 	wait int;
 	verified boolean;
@@ -1253,11 +1247,11 @@ BEGIN
 		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
 		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
 		source := auth._login_source(u.id);
-		wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+		wait := auth._locked_seconds(identifier, source);
 		IF wait IS NULL THEN
 			verified := auth._verify_password(password, u.password_hash);
 			-- Others may have failed while this one waited for its turn.
-			wait := auth._locked_seconds(auth._identifier_hash(identifier), source);
+			wait := auth._locked_seconds(identifier, source);
 		END IF;
 		IF wait IS NOT NULL THEN
 			RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many failed logins; try again later');
@@ -1279,7 +1273,7 @@ BEGIN
 			RETURN auth._open_session(u, client_id, '{pwd}');
 		END IF;
 	END LOOP;
-	PERFORM auth._note_failure(auth._identifier_hash(identifier), source);
+	PERFORM auth._note_failure(identifier, source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
 EXCEPTION WHEN configuration_limit_exceeded THEN
@@ -1550,7 +1544,7 @@ BEGIN
 		RETURNING * INTO u;
 		EXIT WHEN FOUND;
 	END LOOP;
-	PERFORM auth._forget_failures(signed_in::text, 'change_password');
+	PERFORM auth._forget_failures(identifier, 'change_password');
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
 	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
@@ -1727,7 +1721,7 @@ DECLARE
 BEGIN
 	SELECT * INTO u FROM auth.users x WHERE x.id = unlock_user.user_id;
 	PERFORM auth._changed_user(u, 'user_unlocked');
-	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
 END
 $$;
 COMMENT ON FUNCTION auth.unlock_user(uuid) IS
@@ -1882,7 +1876,7 @@ RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET s
 AS $$
 BEGIN
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
-	PERFORM auth._forget_failures(i) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
 	PERFORM auth._audit('user_deleted', OLD.id);
 	RETURN NULL;
 END

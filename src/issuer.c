@@ -28,9 +28,8 @@
 #include "keyring.h"
 #include "tables.h"
 
-/* The largest key set, as jsonb holds it, and what is in it. */
+/* The largest key set, as jsonb holds it. */
 #define MAX_JWKS_SIZE	(64 * 1024)
-#define MAX_JWKS_KEYS	100
 
 /* The "typ" of an access token that says that it is one (RFC 9068 section 2.1). */
 #define ACCESS_TOKEN_TYP	"at+jwt"
@@ -134,17 +133,8 @@ is_id_or_access_token(const Jwt *jwt)
 static JoseStatus
 check_outside_claims(const Jwt *jwt, const Issuer *issuer)
 {
-	static const char *required[] = {"exp"};
-	ClaimRules	rules = {0};
-	JoseStatus	status;
+	JoseStatus	status = keyring_check_claims(&jwt->payload, issuer->name, GetCurrentTimestamp());
 
-	rules.issuer = issuer->name;
-	rules.any_audience = true;
-	rules.leeway = jwt_auth_leeway * USECS_PER_SEC;
-	rules.now = claims_unix_usec(GetCurrentTimestamp());
-	rules.required = required;
-	rules.nrequired = lengthof(required);
-	status = claims_check(&jwt->payload, &rules);
 	if (status == JOSE_OK && !is_id_or_access_token(jwt))
 		status = JOSE_WRONG_TOKEN_TYPE;
 	if (status != JOSE_OK)
@@ -355,7 +345,7 @@ jwt_auth_public_jwks(PG_FUNCTION_ARGS)
 	keys = JB_ROOT_IS_OBJECT(document) ? claims_member(document, "keys") : NULL;
 	if (keys == NULL || keys->type != jbvBinary || !JsonContainerIsArray(keys->val.binary.data))
 		raise_argument("key set must be an object with an array \"keys\"", NULL);
-	if (JsonContainerSize(keys->val.binary.data) > MAX_JWKS_KEYS)
+	if (JsonContainerSize(keys->val.binary.data) > JWKSET_MAX_KEYS)
 		raise_argument("key set has more than 100 keys", NULL);
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);

@@ -11,9 +11,6 @@
 #include "jwkset.h"
 #include "jwt.h"
 
-/* More keys than any provider publishes; errors.c says how many. */
-#define JWKSET_MAX_KEYS		100
-
 /* Reads a string member, which may be absent; false where it is no string. */
 static bool
 text_member(JsonbContainer *jwk, const char *name, JwkText *text)

@@ -11,6 +11,9 @@
 
 #include "jwk.h"
 
+/* More keys than any provider publishes; errors.c says how many. */
+#define JWKSET_MAX_KEYS		100
+
 /* A JWK with what binds it (RFC 7517 section 4). */
 typedef struct Jwk
 {

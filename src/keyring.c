@@ -9,8 +9,9 @@
  *
  * A key signs from activates_at until superseded_at, and verifies from
  * activates_at (one from elsewhere: at once) until the last token that it has
- * signed has expired, unless it is revoked.  It serves one purpose: an access token never verifies as a
- * refresh token, nor the other way round (RFC 8725 section 3.12).
+ * signed has expired, unless it is revoked.  It serves one purpose: an access
+ * token never verifies as a refresh token, nor the other way round (RFC 8725
+ * section 3.12).
  */
 #include "postgres.h"
 
@@ -22,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -44,6 +46,7 @@ PG_FUNCTION_INFO_V1(jwt_auth_generate_key);
 PG_FUNCTION_INFO_V1(jwt_auth_wrap_jwk);
 PG_FUNCTION_INFO_V1(jwt_auth_rewrap);
 PG_FUNCTION_INFO_V1(jwt_auth_ensure_key);
+PG_FUNCTION_INFO_V1(jwt_auth_successor_algorithm);
 
 typedef struct RingKey
 {
@@ -66,13 +69,6 @@ static const char *const purpose_names[] = {
 	[PURPOSE_REFRESH] = "refresh",
 };
 
-typedef struct Ring
-{
-	int			size;
-	int			capacity;
-	RingKey    *keys;
-} Ring;
-
 static void *load_ring(TableScan *scan);
 
 static TableCopy ring_copy = {.table = TABLE_KEYS,.name = "key ring",.load = load_ring};
@@ -89,7 +85,6 @@ read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 {
 	char	   *alg = TextDatumGetCString(values[KEYS_ALGORITHM]);
 
-	memset(key, 0, sizeof(*key));
 	key->kid = TextDatumGetCString(values[KEYS_KID]);
 	key->purpose = strcmp(TextDatumGetCString(values[KEYS_PURPOSE]), "access") == 0 ?
 		PURPOSE_ACCESS : PURPOSE_REFRESH;
@@ -110,17 +105,16 @@ read_ring_key(const Datum *values, const bool *nulls, RingKey *key)
 static void *
 load_ring(TableScan *scan)
 {
-	Ring	   *ring = palloc0(sizeof(Ring));
+	List	   *ring = NIL;
 	Datum		values[KEYS_NATTS];
 	bool		nulls[KEYS_NATTS];
 
-	ring->capacity = 8;
-	ring->keys = palloc(ring->capacity * sizeof(RingKey));
 	while (tables_scan_next(scan, values, nulls))
 	{
-		if (ring->size == ring->capacity)
-			ring->keys = repalloc(ring->keys, (ring->capacity *= 2) * sizeof(RingKey));
-		read_ring_key(values, nulls, &ring->keys[ring->size++]);
+		RingKey    *key = palloc0(sizeof(RingKey));
+
+		read_ring_key(values, nulls, key);
+		ring = lappend(ring, key);
 	}
 	return ring;
 }
@@ -128,11 +122,16 @@ load_ring(TableScan *scan)
 static RingKey *
 find_key(const char *kid)
 {
-	Ring	   *ring = tables_copy(&ring_copy);
+	List	   *ring = tables_copy(&ring_copy);
+	ListCell   *cell;
 
-	for (int i = 0; i < ring->size; i++)
-		if (strcmp(ring->keys[i].kid, kid) == 0)
-			return &ring->keys[i];
+	foreach(cell, ring)
+	{
+		RingKey    *key = lfirst(cell);
+
+		if (strcmp(key->kid, kid) == 0)
+			return key;
+	}
 	return NULL;
 }
 
@@ -157,12 +156,13 @@ may_verify(const RingKey *key, TimestampTz now)
 static RingKey *
 active_key(KeyPurpose purpose)
 {
-	Ring	   *ring = tables_copy(&ring_copy);
+	List	   *ring = tables_copy(&ring_copy);
 	TimestampTz now = GetCurrentTimestamp();
+	ListCell   *cell;
 
-	for (int i = 0; i < ring->size; i++)
+	foreach(cell, ring)
 	{
-		RingKey    *key = &ring->keys[i];
+		RingKey    *key = lfirst(cell);
 
 		if (key->purpose == purpose && key->alg != NULL && is_active(key, now))
 			return key;
@@ -236,21 +236,32 @@ check_audience(Jsonb *payload)
 	return JOSE_OK;
 }
 
-static JoseStatus
-check_own_claims(const Jwt *jwt, TimestampTz now)
+/*
+ * The claims that every token must have as the settings want them; "iss" must be
+ * this, or where it is NULL, missing.  The audience is the caller's to look at.
+ */
+JoseStatus
+keyring_check_claims(const ClaimSet *claims, const char *issuer, TimestampTz now)
 {
 	static const char *required[] = {"exp"};
 	ClaimRules	rules = {0};
-	JoseStatus	status;
 
-	rules.no_issuer = jwt_auth_issuer[0] == '\0';
-	rules.issuer = rules.no_issuer ? NULL : jwt_auth_issuer;
+	rules.no_issuer = issuer == NULL;
+	rules.issuer = issuer;
 	rules.any_audience = true;
 	rules.leeway = jwt_auth_leeway * USECS_PER_SEC;
 	rules.now = claims_unix_usec(now);
 	rules.required = required;
 	rules.nrequired = lengthof(required);
-	status = claims_check(&jwt->payload, &rules);
+	return claims_check(claims, &rules);
+}
+
+static JoseStatus
+check_own_claims(const Jwt *jwt, TimestampTz now)
+{
+	const char *issuer = jwt_auth_issuer[0] != '\0' ? jwt_auth_issuer : NULL;
+	JoseStatus	status = keyring_check_claims(&jwt->payload, issuer, now);
+
 	return status == JOSE_OK ? check_audience(jwt->payload.json) : status;
 }
 
@@ -275,7 +286,8 @@ verify_with_key(Jwt *jwt, RingKey *key, TimestampTz now)
 static JoseStatus
 verify_signature(Jwt *jwt, KeyPurpose purpose, TimestampTz now)
 {
-	Ring	   *ring;
+	List	   *ring;
+	ListCell   *cell;
 	JoseStatus	status = JOSE_UNKNOWN_KID;
 
 	if (jwt->kid != NULL)
@@ -290,11 +302,11 @@ verify_signature(Jwt *jwt, KeyPurpose purpose, TimestampTz now)
 	}
 
 	ring = tables_copy(&ring_copy);
-	for (int i = 0; i < ring->size && status != JOSE_OK; i++)
+	foreach(cell, ring)
 	{
-		RingKey    *key = &ring->keys[i];
+		RingKey    *key = lfirst(cell);
 
-		if (key->imported && key->purpose == purpose && key->alg == jwt->alg)
+		if (status != JOSE_OK && key->imported && key->purpose == purpose && key->alg == jwt->alg)
 			status = verify_with_key(jwt, key, now);
 	}
 	return status;
@@ -490,11 +502,16 @@ purpose_argument(text *name)
 static bool
 nothing_wrapped(void)
 {
-	Ring	   *ring = tables_copy(&ring_copy);
+	List	   *ring = tables_copy(&ring_copy);
+	ListCell   *cell;
 
-	for (int i = 0; i < ring->size; i++)
-		if (ring->keys[i].wrapped != NULL && !ring->keys[i].revoked)
+	foreach(cell, ring)
+	{
+		RingKey    *key = lfirst(cell);
+
+		if (key->wrapped != NULL && !key->revoked)
 			return false;
+	}
 	return true;
 }
 
@@ -663,6 +680,23 @@ Datum
 jwt_auth_ensure_key(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(signing_key(purpose_argument(PG_GETARG_TEXT_PP(0)))->kid));
+}
+
+/*
+ * _successor_algorithm(algorithm text, purpose text) returns text
+ *
+ * This one if it is allowed, else (also for NULL) the first allowed one that suits
+ * the purpose.
+ */
+Datum
+jwt_auth_successor_algorithm(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_argument(fcinfo, 0);
+	const JoseAlg *alg = name != NULL ? alg_find(name, strlen(name)) : NULL;
+
+	if (alg == NULL || (guc_allowed_algorithms() & ALG_BIT(alg)) == 0)
+		alg = guc_first_algorithm(purpose_argument(PG_GETARG_TEXT_PP(1)) == PURPOSE_REFRESH);
+	PG_RETURN_TEXT_P(cstring_to_text(alg->name));
 }
 
 /* Called once, when the library is loaded. */

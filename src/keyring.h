@@ -15,6 +15,7 @@ typedef enum KeyPurpose
 	PURPOSE_REFRESH,
 } KeyPurpose;
 
+extern JoseStatus keyring_check_claims(const ClaimSet *claims, const char *issuer, TimestampTz now);
 extern JoseStatus keyring_check(Jwt *jwt, KeyPurpose purpose);
 extern JoseStatus keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt);
 extern text *keyring_sign(KeyPurpose purpose, Jsonb *payload);
