@@ -5,12 +5,14 @@
 use strict;
 use warnings;
 
+use FindBin;
 use HTTP::Tiny;
-use IPC::Run;
 use JSON::PP;
+use lib "$FindBin::RealBin/lib";
 use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Postgrest qw(start_postgrest);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -44,40 +46,6 @@ CONF
 sub sql
 {
 	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub start_postgrest
-{
-	my ($conf) = @_;
-	my $binary = $ENV{POSTGREST} || qx(test/postgrest);
-	my ($port, $admin_port) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 2;
-	my $conf_file = "$PostgreSQL::Test::Utils::tmp_check/postgrest.conf";
-
-	chomp $binary;
-	append_to_file($conf_file, <<"CONF");
-$conf
-db-uri = "postgresql:///postgres?host=${\$node->host}&port=${\$node->port}&user=authenticator"
-server-host = "127.0.0.1"
-server-port = $port
-admin-server-port = $admin_port
-CONF
-	$postgrest =
-	  IPC::Run::start([ $binary, $conf_file ], '<', \undef, '>&', $postgrest_log);
-	$api = "http://127.0.0.1:$port";
-	wait_until("http://127.0.0.1:$admin_port/ready")
-	  or BAIL_OUT('PostgREST did not get ready: ' . slurp_file($postgrest_log));
-}
-
-sub wait_until
-{
-	my ($url) = @_;
-
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		return 1 if HTTP::Tiny->new->get($url)->{success};
-		sleep 0.1;
-	}
-	return 0;
 }
 
 END
@@ -205,7 +173,7 @@ CREATE POLICY own_notes ON api.notes USING (owner = auth.uid());
 GRANT SELECT, INSERT, UPDATE, DELETE ON api.notes TO authenticated;
 GRANT SELECT ON api.notes TO anon;
 SQL
-start_postgrest($conf);
+($postgrest, $api) = start_postgrest($node, $conf, $postgrest_log);
 
 # Accounts
 

@@ -4,15 +4,16 @@
 use strict;
 use warnings;
 
+use FindBin;
 use HTTP::Tiny;
-use IPC::Run;
 use JSON::PP;
+use lib "$FindBin::RealBin/lib";
 use MIME::Base64 ();
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Postgrest qw(start_postgrest wait_until);
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $workers = 3;
 my $scratch = $PostgreSQL::Test::Utils::tmp_check;
@@ -29,39 +30,6 @@ $node->start;
 sub sql
 {
 	return $node->safe_psql('postgres', $_[0]);
-}
-
-# Calls $done until it is true, for as long as any test may wait.
-sub wait_until
-{
-	my ($done) = @_;
-
-	foreach (1 .. 10 * $timeout)
-	{
-		return 1 if $done->();
-		sleep 0.1;
-	}
-	return 0;
-}
-
-sub start_postgrest
-{
-	my ($conf) = @_;
-	my $binary = $ENV{POSTGREST} || qx(test/postgrest);
-	my ($port, $admin_port) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 2;
-
-	chomp $binary;
-	append_to_file("$scratch/postgrest.conf", <<"CONF");
-$conf
-db-uri = "postgresql:///postgres?host=${\$node->host}&port=${\$node->port}&user=authenticator"
-server-host = "127.0.0.1"
-server-port = $port
-admin-server-port = $admin_port
-CONF
-	$postgrest = IPC::Run::start([ $binary, "$scratch/postgrest.conf" ], '<', \undef, '>&', $postgrest_log);
-	$api = "http://127.0.0.1:$port";
-	wait_until(sub { HTTP::Tiny->new->get("http://127.0.0.1:$admin_port/ready")->{success} })
-	  or BAIL_OUT('PostgREST did not get ready: ' . slurp_file($postgrest_log));
 }
 
 # Nobody outlives the test.
@@ -138,7 +106,7 @@ sub all_noted
 }
 
 sql("CREATE EXTENSION jwt_auth CASCADE; SELECT auth.register('ann\@example.com', 'correct horse')");
-start_postgrest(sql('SELECT auth.create_api()'));
+($postgrest, $api) = start_postgrest($node, sql('SELECT auth.create_api()'), $postgrest_log);
 
 #
 # Requests run through a rotation

@@ -6,13 +6,15 @@
 use strict;
 use warnings;
 
+use FindBin;
 use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
+use lib "$FindBin::RealBin/lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Postgrest qw(start_postgrest wait_until);
 use Test::More;
-use Time::HiRes qw(sleep);
 
 my $node;
 my $api;
@@ -43,28 +45,6 @@ sub sql
 	return $node->safe_psql('postgres', $_[0]);
 }
 
-sub start_postgrest
-{
-	my ($conf) = @_;
-	my $binary = $ENV{POSTGREST} || qx(test/postgrest);
-	my ($port, $admin_port) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 2;
-	my $conf_file = "$PostgreSQL::Test::Utils::tmp_check/postgrest.conf";
-
-	chomp $binary;
-	append_to_file($conf_file, <<"CONF");
-$conf
-db-uri = "postgresql:///postgres?host=${\$node->host}&port=${\$node->port}&user=authenticator"
-server-host = "127.0.0.1"
-server-port = $port
-admin-server-port = $admin_port
-CONF
-	$postgrest =
-	  IPC::Run::start([ $binary, $conf_file ], '<', \undef, '>&', $postgrest_log);
-	$api = "http://127.0.0.1:$port";
-	wait_until(sub { HTTP::Tiny->new->get("http://127.0.0.1:$admin_port/ready")->{success} })
-	  or BAIL_OUT('PostgREST did not get ready: ' . slurp_file($postgrest_log));
-}
-
 # The provider's web server: it serves its key set at /jwks.json, what a server
 # that is cut off leaves of it at /truncated.json, and an error elsewhere.
 sub start_provider
@@ -91,19 +71,6 @@ PERL
 	$provider = IPC::Run::start([ $^X, '-e', $server, $provider_port, "$provider_dir/jwks.json" ], '<', \undef);
 	wait_until(sub { HTTP::Tiny->new->get("$issuer/jwks.json")->{success} })
 	  or BAIL_OUT('the provider did not get ready');
-}
-
-# Waits for what takes a moment.
-sub wait_until
-{
-	my ($condition) = @_;
-
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		return 1 if $condition->();
-		sleep 0.1;
-	}
-	return 0;
 }
 
 END
@@ -223,7 +190,7 @@ GRANT USAGE ON SCHEMA api TO manager;
 SQL
 rotate_provider();
 start_provider();
-start_postgrest($conf);
+($postgrest, $api) = start_postgrest($node, $conf, $postgrest_log);
 
 foreach my $name (qw(ann bob))
 {
