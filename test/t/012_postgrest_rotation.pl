@@ -19,7 +19,6 @@ my $workers = 3;
 my $scratch = $PostgreSQL::Test::Utils::tmp_check;
 my $stop_file = "$scratch/stop";
 my $postgrest_log = "$scratch/postgrest.log";
-my $timeout = $PostgreSQL::Test::Utils::timeout_default;
 my ($postgrest, $api);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
