@@ -68,19 +68,21 @@ package_unless()
 # for the packages, which may have come from elsewhere under other names.
 missing_for_cluster()
 {
-	local major bin pgxs
+	local major bin pgxs headers
 
 	if [ -n "${PG_CONFIG:-}" ]; then
 		bin=$("$PG_CONFIG" --bindir)
 		pgxs=$("$PG_CONFIG" --pgxs)
+		headers=$("$PG_CONFIG" --includedir-server)
 		major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 	else
 		major=$(postgres_major)
 		bin=/usr/lib/postgresql/$major/bin
 		pgxs=/usr/lib/postgresql/$major/lib/pgxs/src/makefiles/pgxs.mk
+		headers=/usr/include/postgresql/$major/server
 	fi
 	package_unless "postgresql-$major" test -x "$bin/postgres"
-	package_unless "postgresql-server-dev-$major" test -x "$bin/pg_config" -a -e "$pgxs"
+	package_unless "postgresql-server-dev-$major" test -x "$bin/pg_config" -a -e "$pgxs" -a -e "$headers/postgres.h"
 	package_unless libssl-dev test -e /usr/include/openssl/evp.h
 	package_unless gcc type -P cc
 	package_unless libc6-dev test -e /usr/include/stdio.h
