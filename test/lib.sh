@@ -95,14 +95,17 @@ missing_for_postgrest()
 	[ -n "${POSTGREST:-}" ] || "$tree/test/postgrest" --cached >/dev/null || package_unless npm type -P npm
 }
 
-# The libraries that tokens and keys go to and come from.  INTEROP=none does
-# without them, where it is other things that a run is to test.
+# The libraries that tokens and keys go to and come from, and what stands between
+# a client and the server.  INTEROP=none does without them, where it is other
+# things that a run is to test.
 missing_for_interop()
 {
 	[ "${INTEROP:-}" != none ] || return 0
 	package_unless python3-jwt /usr/bin/python3 -c 'import jwt'
 	package_unless python3-jwcrypto /usr/bin/python3 -c 'import jwcrypto'
 	package_unless python3-cryptography /usr/bin/python3 -c 'import cryptography'
+	package_unless pgbouncer test -x /usr/sbin/pgbouncer
+	package_unless python3-psycopg /usr/bin/python3 -c 'import psycopg'
 	package_unless nodejs type -P node
 	[ -n "${INTEROP:-}" ] || "$tree/test/interop/libraries" --cached >/dev/null || package_unless npm type -P npm
 }
