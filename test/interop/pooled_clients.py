@@ -129,6 +129,20 @@ class Client(threading.Thread):
         self.fails('42501', 'INSERT INTO notes (owner, body) VALUES (%s, %s) RETURNING 1', other['id'], other['id'])
         self.execute('ROLLBACK')
 
+    def sets_a_token(self, me, other):
+        self.execute('BEGIN')
+        self.query("SELECT set_config('jwt_auth.token', %s, true)", me['token'])
+        self.sees(me, 'with a token in a setting')
+        self.sign_in(other)
+        self.sees(other, 'with a token in a setting, and authenticate()')
+        self.execute('COMMIT')
+
+    def sets_a_bad_token(self, me, other):
+        self.execute('BEGIN')
+        self.query("SELECT set_config('jwt_auth.token', %s, true)", self.random.choice([me['ended'], me['token'] + 'x', 'x']))
+        self.fails('28000', self.random.choice(['SELECT auth.uid()', 'SELECT body FROM notes']))
+        self.execute('COMMIT')
+
     def changes_its_mind(self, me, other):
         self.execute('BEGIN')
         self.sign_in(me)
@@ -205,7 +219,7 @@ class Client(threading.Thread):
 
 DEEDS = [
     Client.reads, Client.reads, Client.reads_at_repeatable_read, Client.is_anonymous, Client.writes,
-    Client.changes_its_mind, Client.makes_an_error, Client.recovers_from_an_error, Client.is_refused,
+    Client.sets_a_token, Client.sets_a_bad_token, Client.changes_its_mind, Client.makes_an_error, Client.recovers_from_an_error, Client.is_refused,
     Client.forgets_the_transaction, Client.is_cancelled, Client.times_out, Client.hangs_up]
 
 with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as first:

@@ -119,7 +119,7 @@ IPC::Run::run([ 'test/interop/pooled_clients.py', "$address dbname=shared", $cli
 my $result = decode_json($stdout);
 note explain $result->{done};
 is_deeply([ grep { defined } @{ $result->{wrong} }[ 0 .. 9 ] ], [], 'nobody sees what is not theirs, and every error is the right one');
-foreach my $deed (qw(reads reads_at_repeatable_read is_anonymous writes changes_its_mind makes_an_error
+foreach my $deed (qw(reads reads_at_repeatable_read is_anonymous writes sets_a_token sets_a_bad_token changes_its_mind makes_an_error
 	recovers_from_an_error is_refused forgets_the_transaction is_cancelled times_out hangs_up))
 {
 	cmp_ok($result->{done}{$deed} // 0, '>', 0, "a client that $deed");
@@ -148,6 +148,11 @@ single("SELECT auth.authenticate('$token', false)");
 is(single($ask), 'p1@example.com', 'claims for the session are found by the next client');
 single('SELECT auth.deauthenticate()');
 is(single($ask), '', '... until somebody clears them');
+single("BEGIN; SET LOCAL jwt_auth.token = '$token'; COMMIT");
+is(single($ask), '', 'a token for the transaction ends with it');
+single("SET jwt_auth.token = '$token'");
+is(single($ask), 'p1@example.com', 'a token for the session is found by the next client');
+single('RESET jwt_auth.token');
 single('SET server_reset_query_always = 1', 'pgbouncer');
 single("SELECT auth.authenticate('$token', false)");
 is(single($ask), '', 'with server_reset_query_always, DISCARD ALL does');

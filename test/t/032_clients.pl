@@ -127,11 +127,11 @@ CREATE FUNCTION api.fail() RETURNS int LANGUAGE sql STABLE AS $$ SELECT 1 / coun
 GRANT EXECUTE ON FUNCTION api.fail TO PUBLIC;
 SQL
 
-# Starts the server of the page; $patch may change its code.  Returns its address.
+# Starts the server of a section; $patch may change its code.  Returns its address.
 sub start_postgraphile
 {
-	my ($patch) = @_;
-	my ($setup, $start) = blocks('PostGraphile', 'js');
+	my ($section, $patch) = @_;
+	my ($setup, $start) = blocks($section, 'js');
 	my $http_port = PostgreSQL::Test::Cluster::get_free_port();
 
 	$start =~ s,'postgres://.*?',`postgres:///postgres?host=$host&port=$port&user=authenticator`, or BAIL_OUT('no address to replace');
@@ -145,7 +145,7 @@ sub start_postgraphile
 	return $url;
 }
 
-my $url = start_postgraphile();
+my $url = start_postgraphile('PostGraphile');
 
 # Status, and the answer
 sub graphql
@@ -214,9 +214,26 @@ is(sql($failures), $before + 2, '... so that no password was looked at');
 
 # The same without skipPlugins, which is why the page says that it is needed
 $postgraphile->kill_kill;
-$url = start_postgraphile(sub { s/^  skipPlugins: .*\n//m or BAIL_OUT('no skipPlugins to leave out') });
+$url = start_postgraphile('PostGraphile', sub { s/^  skipPlugins: .*\n//m or BAIL_OUT('no skipPlugins to leave out') });
 ($status, $answer) = graphql(sprintf($guess, $fails, ''));
 is(tokens_of($answer)->{error_code}, 'invalid_credentials', 'without skipPlugins a guess is answered');
 is(sql($failures), $before + 2, '... and does not count');
+
+#
+# A token in a setting
+#
+
+$postgraphile->kill_kill;
+$url = start_postgraphile('A token in a setting');
+$ann = tokens_of((login('ann', 'correct horse'))[1]);
+is(seen(), '200 authenticated', 'in a setting: anonymous');
+is(seen($ann->{access_token}), '200 authenticated ann@example.com ann new', '... somebody');
+is(seen(), '200 authenticated', '... and nobody again');
+($status, $answer) = graphql($read, "$ann->{access_token}x");
+is($answer->{errors}[0]{message}, 'token is not strict base64url', '... a bad token is refused');
+is($answer->{data}{allPages}, undef, '... and sees nothing');
+sql("SELECT auth.revoke_sessions('$ann->{user}{id}')");
+($status, $answer) = graphql($read, $ann->{access_token});
+is($answer->{errors}[0]{message}, 'session of the token has ended', '... as is an ended session');
 
 done_testing();
