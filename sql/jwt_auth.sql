@@ -1249,6 +1249,10 @@ BEGIN
 		-- Others may have failed while this one waited for its turn.
 		wait := coalesce(wait, auth._locked_seconds(identifier_hash, source));
 	END IF;
+	-- What needs no hash takes longer than one, so that hammering gains nothing.
+	IF wait IS NOT NULL OR octet_length(password) NOT BETWEEN 1 AND 72 THEN
+		PERFORM pg_sleep(2 ^ (auth._setting('bcrypt_cost')::int - 13));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION auth._check_password(text, text, bytea, text, text) IS

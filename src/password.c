@@ -46,9 +46,12 @@
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
 
-/* How long a password waits for its turn, and how often it looks. */
+/*
+ * How long a password waits for its turn, and how often it looks: 64 who wait
+ * take two hundredths of a processor.
+ */
 #define MAX_WAIT_MS		5000
-#define POLL_MS			20
+#define POLL_MS			50
 
 /* Any number that no other extension is likely to use so. */
 #define HASH_LOCK_CLASS	0x6A777461
