@@ -45,6 +45,7 @@
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
+#define BCRYPT_DIGITS		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /*
  * How long a password waits for its turn, and how often it looks: 64 who wait
@@ -215,7 +216,8 @@ usable_hash(const char *hash)
 	char	   *copy;
 
 	if (strlen(hash) != BCRYPT_HASH_LEN || hash[0] != '$' || hash[1] != '2' ||
-		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$')
+		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$' ||
+		hash[7 + strspn(hash + 7, BCRYPT_DIGITS)] != '\0')
 		return NULL;
 	if (cost_of(hash) < 4 || cost_of(hash) > BCRYPT_MAX_COST)
 		return NULL;

@@ -86,6 +86,7 @@ SELECT prefix, pg_temp.verified('correct horse', overlay(:'hash' placing prefix 
 FROM unnest(ARRAY['$2a$', '$2b$', '$2y$', '$2x$', '$1$$']) prefix;
 SELECT pg_temp.verified('correct horse', overlay(:'hash' placing '31' from 5 for 2)) AS cost_31,
 	   pg_temp.verified('correct horse', left(:'hash', 59)) AS cut,
+	   pg_temp.verified('correct horse', overlay(:'hash' placing '!' from 20 for 1)) AS no_digit,
 	   pg_temp.verified('correct horse', '') AS empty,
 	   pg_temp.verified('correct horse', NULL) AS null_hash,
 	   pg_temp.verified(NULL, :'hash') AS null_password;

@@ -119,21 +119,20 @@ is(answer($signed_in, 'correct horse'), 'ok', 'which counts apart');
 # These take a second or more: a hash of cost 4 is topped up.
 my $costly = 'SET jwt_auth.bcrypt_cost = 16';
 
-$name = new_user();
-my ($status, undef, $error) = $node->psql('postgres', "$costly; SET statement_timeout = '20ms'; SELECT ${\login($name, 'guess')}");
-like($error, qr/canceling statement due to statement timeout/, 'hashing can be cancelled');
-is_locked($name, 'a statement_timeout');
+my %cuts = (
+	pg_cancel_backend => qr/canceling statement due to user request/,
+	pg_terminate_backend => qr/terminating connection/);
 
-foreach my $function ('pg_cancel_backend', 'pg_terminate_backend')
+foreach my $function (sort keys %cuts)
 {
-	my $guess = "$costly; SELECT ${\login($name = new_user(), 'guess')}";
+	my $guess = "SELECT ${\login($name = new_user(), 'guess')}";
 	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $costly, '-c', $guess ],
 		'<', \undef, '>&', \my $output);
 
 	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pg_locks WHERE objsubid = 3') or die;
 	sql("SELECT $function(pid) FROM pg_locks WHERE objsubid = 3");
 	$psql->finish;
-	isnt($output, '', "$function: no answer but an error");
+	like($output, $cuts{$function}, "$function: hashing is cut short");
 	is_locked($name, $function);
 }
 is(sql('SELECT count(*) FROM pg_locks WHERE objsubid = 3'), 0, 'every place has been given back');
@@ -247,12 +246,22 @@ is(sql("SET jwt_auth.max_failed_logins = 3;"
 # A name with many failures does not give way to those with one.
 $name = new_user();
 sql("BEGIN; SET LOCAL jwt_auth.max_failed_logins = 9; " . "SELECT ${\login($name, 'guess')}; " x 4 . 'ROLLBACK');
-is(sql(q{
-	SELECT count(*) FILTER (WHERE t.verified OR t.wait IS NOT NULL)
-	FROM generate_series(1, 20000) n, auth._try_password('guess', NULL, int4send(n), '', NULL) t}),
-	0, 'a flood of names');
+# Without pgcrypto's function these fail sooner than by hashing, and count no less.
+sql(q{
+	ALTER EXTENSION pgcrypto DROP FUNCTION crypt(text, text);
+	DO $$
+	BEGIN
+		FOR n IN 1 .. 20000 LOOP
+			BEGIN
+				PERFORM auth._try_password('guess', NULL, int4send(n), '', NULL);
+				ASSERT false;
+			EXCEPTION WHEN undefined_function THEN NULL;
+			END;
+		END LOOP;
+	END $$;
+	ALTER EXTENSION pgcrypto ADD FUNCTION crypt(text, text)});
 is(sql("SET jwt_auth.max_failed_logins = 9; SELECT ${\login($name, 'guess')} ->> 'error_code', ${\login($name, 'guess')} ->> 'error_code'"),
-	"$no|$wait", 'has not made anybody forgotten who has failed more often');
+	"$no|$wait", 'a flood of names makes nobody forgotten who has failed more often');
 
 #
 # Another database, and a crash
