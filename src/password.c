@@ -227,8 +227,8 @@ usable_hash(const char *hash)
 }
 
 /*
- * Whether the password has this hash, NULL for none.  A no costs as much as a
- * hash of bcrypt_cost, at least: what a lower cost lacks to that, 2^c to 2^n, is
+ * Whether the password has this hash, NULL for none.  It costs as much as a hash
+ * of bcrypt_cost, at least: what a lower cost lacks to that, 2^c to 2^n, is
  * 2^c + 2^(c+1) + ... + 2^(n-1).
  */
 static bool
@@ -238,11 +238,9 @@ matches(const char *password, const char *stored)
 
 	if (stored == NULL)
 		return false;
-	if (strlen(computed) == BCRYPT_HASH_LEN && CRYPTO_memcmp(computed, stored, BCRYPT_HASH_LEN) == 0)
-		return true;
 	for (int cost = cost_of(stored); cost < jwt_auth_bcrypt_cost; cost++)
 		(void) bcrypt(password, new_setting(cost));
-	return false;
+	return strlen(computed) == BCRYPT_HASH_LEN && CRYPTO_memcmp(computed, stored, BCRYPT_HASH_LEN) == 0;
 }
 
 static void
