@@ -816,24 +816,41 @@ AS 'MODULE_PATHNAME', 'jwt_auth_user_agent';
 COMMENT ON FUNCTION auth._user_agent() IS
 'Internal: the User-Agent header as PostgREST hands it over; anybody can say anything there';
 
-CREATE FUNCTION auth._client_ip()
+CREATE FUNCTION auth._forwarded_ip()
 RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	header text := lower(auth._setting('client_ip_header'));
 BEGIN
-	IF header <> '' THEN
-		-- What stands last is what the nearest proxy has seen.
-		RETURN coalesce(btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> header, '^.*,', ''))::inet,
-						inet_client_addr());
-	END IF;
-	RETURN inet_client_addr();
+	-- What stands last is what the nearest proxy has seen.
+	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> lower(auth._setting('client_ip_header')),
+								'^.*,', ''))::inet;
 EXCEPTION WHEN data_exception THEN
-	RETURN inet_client_addr();
+	RETURN NULL;
 END
+$$;
+COMMENT ON FUNCTION auth._forwarded_ip() IS
+'Internal: the client''s address as jwt_auth.client_ip_header says it, or NULL';
+
+CREATE FUNCTION auth._client_ip()
+RETURNS inet LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT coalesce(auth._forwarded_ip(), inet_client_addr())
 $$;
 COMMENT ON FUNCTION auth._client_ip() IS
 'Internal: the client''s address, by jwt_auth.client_ip_header where that is set';
+
+CREATE FUNCTION auth._client_network()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- A gateway's own address stands for everybody.  Of IPv6 a client has a whole
+-- network, but not where an IPv4 address is written so.
+SELECT CASE WHEN family(ip) = 6 AND NOT ip <<= '::ffff:0:0/96' THEN network(set_masklen(ip, 64))::text ELSE host(ip) END
+FROM (SELECT CASE
+	WHEN auth._setting('client_ip_header') <> '' THEN auth._forwarded_ip()
+	WHEN coalesce(current_setting('request.headers', true), '') = '' THEN inet_client_addr()
+END) c (ip)
+$$;
+COMMENT ON FUNCTION auth._client_network() IS
+'Internal: by what failures of a client''s address count, or NULL where the address may not be the client''s';
 
 CREATE FUNCTION auth._audit(event text, user_id uuid DEFAULT NULL, session_id uuid DEFAULT NULL,
 	client_id text DEFAULT NULL, details jsonb DEFAULT NULL)
@@ -872,11 +889,12 @@ AS 'MODULE_PATHNAME', 'jwt_auth_hash_password';
 COMMENT ON FUNCTION auth._hash_password(text) IS
 'Internal: the bcrypt hash of a password, at jwt_auth.bcrypt_cost';
 
-CREATE FUNCTION auth._verify_password(password text, hash text)
-RETURNS boolean LANGUAGE c VOLATILE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'jwt_auth_verify_password';
-COMMENT ON FUNCTION auth._verify_password(text, text) IS
-'Internal: whether the password has this hash; works as long where the hash is NULL';
+CREATE FUNCTION auth._try_password(password text, hash text, identifier_hash bytea, source text, network text,
+	OUT verified boolean, OUT wait int)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_try_password';
+COMMENT ON FUNCTION auth._try_password(text, text, bytea, text, text) IS
+'Internal: whether the password has this hash, or how long shared memory has it wait; works as long where the hash is NULL';
 
 CREATE FUNCTION auth._hash_is_cheap(hash text)
 RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -1037,9 +1055,9 @@ CREATE FUNCTION auth._password_problem(password text)
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE
+	WHEN octet_length(password) > 72 THEN 'password must have at most 72 bytes'
 	WHEN password IS NULL OR char_length(password) < auth._setting('password_min_length')::int
 		THEN 'password must have at least ' || auth._setting('password_min_length') || ' characters'
-	WHEN octet_length(password) > 72 THEN 'password must have at most 72 bytes'
 END
 $$;
 COMMENT ON FUNCTION auth._password_problem(text) IS
@@ -1110,14 +1128,15 @@ AS $$
 DECLARE
 	metadata jsonb := coalesce(user_metadata, '{}');
 	problem jsonb := coalesce(auth._unavailable('auth.register'), auth._registration_problem(email, password, username, metadata));
+	hash text;
 	u auth.users;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
+	hash := auth._hash_password(password);
 	INSERT INTO auth.users (email, username, password_hash, role, user_metadata)
-	VALUES (register.email, register.username, auth._hash_password(register.password),
-			auth._setting('default_role'), metadata)
+	VALUES (register.email, register.username, hash, auth._setting('default_role'), metadata)
 	ON CONFLICT DO NOTHING
 	RETURNING * INTO u;
 	IF NOT FOUND THEN
@@ -1148,7 +1167,8 @@ COMMENT ON FUNCTION auth._login_source(uuid) IS
 CREATE FUNCTION auth._identifier_hash(identifier text)
 RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT sha256(convert_to(lower(identifier COLLATE "C"), 'UTF8'))
+-- No name is as long as that.
+SELECT sha256(convert_to(lower(left(identifier, 1000) COLLATE "C"), 'UTF8'))
 $$;
 COMMENT ON FUNCTION auth._identifier_hash(text) IS
 'Internal: what is kept of an email or username that somebody typed';
@@ -1164,38 +1184,47 @@ $$;
 COMMENT ON FUNCTION auth._locked_seconds(bytea, text) IS
 'Internal: how long this identifier has to wait; NULL: not at all';
 
+CREATE FUNCTION auth._login_pause(failures int)
+RETURNS int LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_login_pause';
+COMMENT ON FUNCTION auth._login_pause(int) IS
+'Internal: for how many seconds so many failures make wait';
+
 CREATE FUNCTION auth._note_failure(identifier_hash bytea, source text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	most int := auth._setting('max_failed_logins');
-	pause interval := auth._setting('lockout_duration');
 	counted int;
 BEGIN
-	IF most = 0 THEN
+	IF auth._setting('max_failed_logins')::int = 0 THEN
 		RETURN;
 	END IF;
 	-- What is older than a lockout is forgotten.
 	INSERT INTO auth.login_failures AS f (identifier_hash, source, failures, last_at)
 	VALUES (_note_failure.identifier_hash, _note_failure.source, 1, clock_timestamp())
 	ON CONFLICT ON CONSTRAINT login_failures_pkey DO UPDATE
-	SET failures = CASE WHEN f.last_at + pause < clock_timestamp() THEN 1 ELSE f.failures + 1 END,
+	SET failures = CASE WHEN f.last_at + auth._setting('lockout_duration')::interval < clock_timestamp() THEN 1
+						ELSE f.failures + 1 END,
 		last_at = clock_timestamp()
 	RETURNING f.failures INTO counted;
-	-- From half of the failures on the pause doubles, up to all of it.
-	UPDATE auth.login_failures f
-	SET locked_until = f.last_at + CASE WHEN counted >= most THEN pause
-		ELSE least(pause, interval '1 s' * power(2, least(counted - (most + 1) / 2, 30))) END
+	UPDATE auth.login_failures f SET locked_until = f.last_at + make_interval(secs => auth._login_pause(counted))
 	WHERE f.identifier_hash = _note_failure.identifier_hash AND f.source = _note_failure.source
-	  AND counted >= (most + 1) / 2;
+	  AND auth._login_pause(counted) > 0;
 END
 $$;
 COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
 'Internal: counts a failed login, and has the next one wait after several';
 
+CREATE FUNCTION auth._forget_attempts(identifier_hash bytea, source text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_forget_attempts';
+COMMENT ON FUNCTION auth._forget_attempts(bytea, text) IS
+'Internal: forgets in shared memory what _forget_failures() forgets';
+
 CREATE FUNCTION auth._forget_failures(identifier_hash bytea, source text DEFAULT NULL)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+SELECT auth._forget_attempts(identifier_hash, source);
 -- Without waiting, since the caller may hold the user's row: a failure that is
 -- being counted is one of later.
 DELETE FROM auth.login_failures f
@@ -1207,6 +1236,27 @@ WHERE (f.identifier_hash, f.source) IN (
 $$;
 COMMENT ON FUNCTION auth._forget_failures(bytea, text) IS
 'Internal: forgets the failed logins of an identifier, of one source or all';
+
+CREATE FUNCTION auth._check_password(password text, hash text, identifier_hash bytea, source text, network text DEFAULT NULL,
+	OUT verified boolean, OUT wait int)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	wait := auth._locked_seconds(identifier_hash, source);
+	IF wait IS NULL THEN
+		SELECT t.verified, t.wait INTO verified, wait
+		FROM auth._try_password(password, hash, identifier_hash, source, network) t;
+		-- Others may have failed while this one waited for its turn.
+		wait := coalesce(wait, auth._locked_seconds(identifier_hash, source));
+	END IF;
+	-- What needs no hash takes longer than one, so that hammering gains nothing.
+	IF wait IS NOT NULL OR octet_length(password) NOT BETWEEN 1 AND 72 THEN
+		PERFORM pg_sleep(2 ^ (auth._setting('bcrypt_cost')::int - 13));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth._check_password(text, text, bytea, text, text) IS
+'Internal: whether a guess is right; not to be told where wait says for how many seconds there is no other answer';
 
 CREATE FUNCTION auth._too_many(status int, seconds int, error_code text, description text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1229,8 +1279,7 @@ DECLARE
 	new_hash text;
 	identifier bytea := auth._identifier_hash(coalesce(email, username));
 	source text;
-	wait int;
-	verified boolean;
+	guess record;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1247,16 +1296,11 @@ BEGIN
 		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
 		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
 		source := auth._login_source(u.id);
-		wait := auth._locked_seconds(identifier, source);
-		IF wait IS NULL THEN
-			verified := auth._verify_password(password, u.password_hash);
-			-- Others may have failed while this one waited for its turn.
-			wait := auth._locked_seconds(identifier, source);
+		guess := auth._check_password(password, u.password_hash, identifier, source, auth._client_network());
+		IF guess.wait IS NOT NULL THEN
+			RETURN auth._too_many(429, guess.wait, 'over_request_rate_limit', 'too many failed logins; try again later');
 		END IF;
-		IF wait IS NOT NULL THEN
-			RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many failed logins; try again later');
-		END IF;
-		EXIT WHEN NOT verified;
+		EXIT WHEN NOT guess.verified;
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
@@ -1265,13 +1309,15 @@ BEGIN
 		-- Only if the hash is still the one just verified: whoever changes the
 		-- password has either seen this session, or is seen here.  Another
 		-- login may have renewed it, so it is looked at again.
-		UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
-		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
-		RETURNING * INTO u;
-		IF FOUND THEN
-			PERFORM auth._forget_failures(identifier, source);
-			RETURN auth._open_session(u, client_id, '{pwd}');
-		END IF;
+		BEGIN
+			UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
+			WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
+			RETURNING * INTO STRICT u;
+		EXCEPTION WHEN no_data_found THEN
+			CONTINUE;	-- with it goes the lock of the row
+		END;
+		PERFORM auth._forget_failures(identifier, source);
+		RETURN auth._open_session(u, client_id, '{pwd}');
 	END LOOP;
 	PERFORM auth._note_failure(identifier, source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
@@ -1507,13 +1553,10 @@ DECLARE
 	u auth.users;
 	new_hash text;
 	identifier bytea := auth._identifier_hash(signed_in::text);
-	wait int := auth._locked_seconds(identifier, 'change_password');
+	guess record;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
-	END IF;
-	IF wait IS NOT NULL THEN
-		RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
 	END IF;
 	IF auth._password_problem(new_password) IS NOT NULL THEN
 		RETURN auth._error(400, 'invalid_request', 'weak_password', auth._password_problem(new_password));
@@ -1526,23 +1569,28 @@ BEGIN
 		IF NOT FOUND THEN
 			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 		END IF;
-		IF u.password_hash IS NULL AND old_password IS NULL AND auth.session_id() IS NOT NULL THEN
-			NULL;	-- signed in by other means, and has none yet
-		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
-			wait := auth._locked_seconds(identifier, 'change_password');
-			IF wait IS NOT NULL THEN
-				RETURN auth._too_many(429, wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
+		-- Who signed in by other means and has none yet need not know one.
+		IF u.password_hash IS NOT NULL OR old_password IS NOT NULL OR auth.session_id() IS NULL THEN
+			guess := auth._check_password(old_password, u.password_hash, identifier, 'change_password');
+			IF guess.wait IS NOT NULL THEN
+				RETURN auth._too_many(429, guess.wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
 			END IF;
-			PERFORM auth._note_failure(identifier, 'change_password');
-			PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
-			RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
+			IF NOT guess.verified THEN
+				PERFORM auth._note_failure(identifier, 'change_password');
+				PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
+				RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
+			END IF;
 		END IF;
 		new_hash := coalesce(new_hash, auth._hash_password(new_password));
-		-- As in login: only if the hash is still the one just verified.
-		UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
-		WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
-		RETURNING * INTO u;
-		EXIT WHEN FOUND;
+		BEGIN
+			-- As in login: only if the hash is still the one just verified.
+			UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+			WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
+			RETURNING * INTO STRICT u;
+			EXIT;
+		EXCEPTION WHEN no_data_found THEN
+			NULL;	-- with it goes the lock of the row
+		END;
 	END LOOP;
 	PERFORM auth._forget_failures(identifier, 'change_password');
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');

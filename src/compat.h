@@ -9,6 +9,7 @@
 
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
@@ -68,6 +69,16 @@ jwt_auth_json_lexer(char *json, int len)
 #if PG_VERSION_NUM < 150000
 #define strtoi64(text, end, base) ((int64) strtoll(text, end, base))
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 15: shared memory is asked for in a hook of its own */
+#if PG_VERSION_NUM >= 150000
+#define SET_SHMEM_REQUEST_HOOK(previous, request) \
+	((previous) = shmem_request_hook, shmem_request_hook = (request))
+#else
+typedef void (*shmem_request_hook_type) (void);
+
+#define SET_SHMEM_REQUEST_HOOK(previous, request) ((previous) = NULL, (request) ())
 #endif
 
 #endif							/* JWT_AUTH_COMPAT_H */

@@ -38,6 +38,8 @@ int			jwt_auth_refresh_reuse_grace;
 bool		jwt_auth_check_session;
 int			jwt_auth_bcrypt_cost;
 int			jwt_auth_max_concurrent_hashes;
+int			jwt_auth_max_failed_logins;
+int			jwt_auth_lockout_duration;
 char	   *jwt_auth_master_key_file;
 char	   *jwt_auth_previous_master_key_file;
 
@@ -46,8 +48,6 @@ static AllowedAlgorithms *allowed_algorithms;
 static char *default_role;
 static int	password_min_length;
 static int	audit;
-static int	max_failed_logins;
-static int	lockout_duration;
 static char *client_ip_header;
 static int	registration;
 
@@ -203,9 +203,9 @@ guc_init(void)
 	DefineCustomIntVariable("jwt_auth.max_concurrent_hashes", "How many sessions may hash passwords at once; 0 is a quarter of the processors.", NULL,
 							&jwt_auth_max_concurrent_hashes, 0, 0, 1000, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("jwt_auth.max_failed_logins", "After how many failed logins an identifier is locked; 0 is never.", NULL,
-							&max_failed_logins, 10, 0, 100, PGC_SUSET, 0, NULL, NULL, NULL);
+							&jwt_auth_max_failed_logins, 10, 0, 100, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_seconds("jwt_auth.lockout_duration", "How long an identifier is locked after too many failed logins.",
-				   &lockout_duration, 15 * 60, 1, DAY_SECONDS);
+				   &jwt_auth_lockout_duration, 15 * 60, 1, DAY_SECONDS);
 	define_string("jwt_auth.client_ip_header", "The request header whose last address is the client's; empty: the connection's.",
 				  &client_ip_header, "");
 	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,

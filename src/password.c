@@ -30,27 +30,35 @@
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "arguments.h"
 #include "guc.h"
+#include "throttle.h"
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
+#define BCRYPT_DIGITS		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-/* How long a password waits for its turn, and how often it looks. */
+/*
+ * How long a password waits for its turn, and how often it looks: 64 who wait
+ * take two hundredths of a processor.
+ */
 #define MAX_WAIT_MS		5000
-#define POLL_MS			20
+#define POLL_MS			50
 
 /* Any number that no other extension is likely to use so. */
 #define HASH_LOCK_CLASS	0x6A777461
 
 PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
-PG_FUNCTION_INFO_V1(jwt_auth_verify_password);
+PG_FUNCTION_INFO_V1(jwt_auth_try_password);
 
 /*
  * Whether the function has this name and these two types of argument, and is
@@ -114,23 +122,59 @@ hash_places(void)
 	return Max((int) sysconf(_SC_NPROCESSORS_ONLN) / 4, 1);
 }
 
-/* Takes one of the places, or raises after a while in which none is free. */
-static void
-take_place(LOCKTAG *place)
+/* Takes one of so many places if one is free. */
+static bool
+take_place(LOCKTAG *place, int places)
 {
-	for (int waited = 0; waited < MAX_WAIT_MS; waited += POLL_MS)
+	for (int i = 0; i < places; i++)
 	{
-		for (int i = 0; i < hash_places(); i++)
-		{
-			/* the last field tells these from the locks of pg_advisory_lock */
-			SET_LOCKTAG_ADVISORY(*place, InvalidOid, HASH_LOCK_CLASS, i, 3);
-			if (LockAcquire(place, ExclusiveLock, false, true) == LOCKACQUIRE_OK)
-				return;
-		}
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		/* the last field tells these from the locks of pg_advisory_lock */
+		SET_LOCKTAG_ADVISORY(*place, InvalidOid, HASH_LOCK_CLASS, i, 3);
+		if (LockAcquire(place, ExclusiveLock, false, true) == LOCKACQUIRE_OK)
+			return true;
 	}
+	return false;
+}
+
+static void
+give_place_back(const LOCKTAG *place)
+{
+	LockRelease(place, ExclusiveLock, false);
+}
+
+static void
+doze(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Waits for a place, and an attempt (NULL: not one that counts) also for those
+ * before it.  Returns 0; or no place, but for how many seconds the account is
+ * locked.  Raises if its turn has not come after a while.
+ */
+static int
+take_turn(LOCKTAG *place, const Attempt *attempt)
+{
+	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_WAIT_MS);
+	int			places = hash_places();
+
+	do
+	{
+		int			wait = attempt != NULL ? throttle_account_wait(attempt) : 0;
+
+		if (wait > 0)
+			return wait;
+		if (take_place(place, places))
+		{
+			if (attempt == NULL || throttle_begin(attempt))
+				return 0;
+			give_place_back(place);
+		}
+		doze();
+	} while (GetCurrentTimestamp() < give_up);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many passwords are being hashed"),
@@ -141,13 +185,9 @@ static char *
 bcrypt(const char *password, const char *setting)
 {
 	Oid			crypt = pgcrypto_function("crypt", TEXTOID, TEXTOID);
-	LOCKTAG		place;
-	Datum		hash;
 
-	take_place(&place);
-	hash = OidFunctionCall2(crypt, CStringGetTextDatum(password), CStringGetTextDatum(setting));
-	LockRelease(&place, ExclusiveLock, false);
-	return TextDatumGetCString(hash);
+	return TextDatumGetCString(OidFunctionCall2(crypt, CStringGetTextDatum(password),
+												CStringGetTextDatum(setting)));
 }
 
 static char *
@@ -159,6 +199,12 @@ new_setting(int cost)
 												Int32GetDatum(cost)));
 }
 
+static int
+cost_of(const char *hash)
+{
+	return atoi(hash + 4);
+}
+
 /*
  * A stored hash as pgcrypto reads it, or NULL if it is not a bcrypt hash whose
  * cost is bearable.  $2b$ and $2y$ are what $2a$ means today, but pgcrypto
@@ -168,17 +214,70 @@ static char *
 usable_hash(const char *hash)
 {
 	char	   *copy;
-	int			cost;
 
 	if (strlen(hash) != BCRYPT_HASH_LEN || hash[0] != '$' || hash[1] != '2' ||
-		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$')
+		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$' ||
+		hash[7 + strspn(hash + 7, BCRYPT_DIGITS)] != '\0')
 		return NULL;
-	cost = atoi(hash + 4);
-	if (cost < 4 || cost > BCRYPT_MAX_COST)
+	if (cost_of(hash) < 4 || cost_of(hash) > BCRYPT_MAX_COST)
 		return NULL;
 	copy = pstrdup(hash);
 	copy[2] = 'a';
 	return copy;
+}
+
+/*
+ * Whether the password has this hash, NULL for none.  It costs as much as a hash
+ * of bcrypt_cost, at least: what a lower cost lacks to that, 2^c to 2^n, is
+ * 2^c + 2^(c+1) + ... + 2^(n-1).
+ */
+static bool
+matches(const char *password, const char *stored)
+{
+	char	   *computed = bcrypt(password, stored != NULL ? stored : new_setting(jwt_auth_bcrypt_cost));
+
+	if (stored == NULL)
+		return false;
+	for (int cost = cost_of(stored); cost < jwt_auth_bcrypt_cost; cost++)
+		(void) bcrypt(password, new_setting(cost));
+	return strlen(computed) == BCRYPT_HASH_LEN && CRYPTO_memcmp(computed, stored, BCRYPT_HASH_LEN) == 0;
+}
+
+static void
+fail_attempt(int code, Datum attempt)
+{
+	throttle_end((Attempt *) DatumGetPointer(attempt), true);
+}
+
+/* The same for an attempt that has begun; it ends here, whatever happens. */
+static bool
+matches_counted(const char *password, const char *stored, Attempt *attempt)
+{
+	bool		matched;
+
+	PG_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
+	{
+		matched = matches(password, stored);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
+	throttle_end(attempt, !matched);
+	return matched;
+}
+
+/*
+ * The password as a string, or NULL if nobody's can be like that; a long one is
+ * not looked at.
+ */
+static char *
+password_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *password;
+
+	if (PG_ARGISNULL(arg) ||
+		toast_raw_datum_size(PG_GETARG_DATUM(arg)) > VARHDRSZ + BCRYPT_MAX_PASSWORD)
+		return NULL;
+	password = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	return password[0] != '\0' ? password : NULL;
 }
 
 /*
@@ -187,38 +286,70 @@ usable_hash(const char *hash)
 Datum
 jwt_auth_hash_password(PG_FUNCTION_ARGS)
 {
-	char	   *password = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *password = password_argument(fcinfo, 0);
+	LOCKTAG		place;
+	char	   *hash;
 
-	if (password[0] == '\0' || strlen(password) > BCRYPT_MAX_PASSWORD)
+	if (password == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("password must have between 1 and %d bytes", BCRYPT_MAX_PASSWORD)));
-	PG_RETURN_TEXT_P(cstring_to_text(bcrypt(password, new_setting(jwt_auth_bcrypt_cost))));
+	(void) take_turn(&place, NULL);
+	hash = bcrypt(password, new_setting(jwt_auth_bcrypt_cost));
+	give_place_back(&place);
+	PG_RETURN_TEXT_P(cstring_to_text(hash));
 }
 
 /*
- * _verify_password(password text, hash text) returns boolean
+ * Whether the password is right; or sets for how many seconds nobody may know.
+ * At a locked address the right one counts where its account has signed in
+ * before, and no answer tells whether there is such an account.
+ */
+static bool
+try_password(const char *password, const char *stored, Attempt *attempt, int *wait)
+{
+	LOCKTAG		place;
+	bool		matched;
+
+	*wait = take_turn(&place, attempt);
+	if (*wait > 0)
+		return false;
+	*wait = throttle_address_wait(attempt);
+	matched = matches_counted(password, stored, attempt);
+	give_place_back(&place);
+	if (matched && attempt->known_there)
+		*wait = 0;
+	return matched && *wait == 0;
+}
+
+/*
+ * _try_password(password text, hash text, identifier_hash bytea, source text,
+ *		network text) returns (verified boolean, wait int)
  *
  * hash may be NULL, for a user that does not exist or has no password: the
  * same work is done, and the answer is no.
  */
 Datum
-jwt_auth_verify_password(PG_FUNCTION_ARGS)
+jwt_auth_try_password(PG_FUNCTION_ARGS)
 {
-	char	   *password;
+	char	   *password = password_argument(fcinfo, 0);
 	char	   *stored = NULL;
-	char	   *computed;
+	Attempt		attempt;
+	Datum		values[2];
+	bool		nulls[2] = {false};
+	bool		verified = false;
+	int			wait = 0;
 
-	if (PG_ARGISNULL(0) ||
-		toast_raw_datum_size(PG_GETARG_DATUM(0)) > VARHDRSZ + BCRYPT_MAX_PASSWORD)
-		PG_RETURN_BOOL(false);
-	password = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (password[0] == '\0')
-		PG_RETURN_BOOL(false);
+	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		elog(ERROR, "an attempt needs an identifier and a source");
 	if (!PG_ARGISNULL(1))
 		stored = usable_hash(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-
-	computed = bcrypt(password, stored != NULL ? stored : new_setting(jwt_auth_bcrypt_cost));
-	PG_RETURN_BOOL(stored != NULL && strlen(computed) == BCRYPT_HASH_LEN &&
-				   CRYPTO_memcmp(computed, stored, BCRYPT_HASH_LEN) == 0);
+	throttle_attempt(&attempt, PG_GETARG_BYTEA_PP(2), PG_GETARG_TEXT_PP(3),
+					 PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
+	if (password != NULL)
+		verified = try_password(password, stored, &attempt, &wait);
+	values[0] = BoolGetDatum(verified);
+	nulls[1] = wait == 0;
+	values[1] = Int32GetDatum(wait);
+	return form_row(fcinfo, values, nulls);
 }

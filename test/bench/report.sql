@@ -34,6 +34,16 @@ INSERT INTO bench.ratio (what, ratio, target, met)
 SELECT 'ES256 verify by the key ring against the key in hand', ratio, 'at most 1.05', ratio <= 1.05
 FROM (SELECT bench.usec('ring verify') / bench.usec('ring verify, key in hand') AS ratio) r;
 
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format('Failed login, %s, against an unknown name', kind), ratio, '0.95 to 1.05', ratio BETWEEN 0.95 AND 1.05
+FROM (SELECT kind, percentile_cont(0.5) WITHIN GROUP (ORDER BY usec)
+             / (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY usec) FROM bench.login WHERE kind = 'unknown') AS ratio
+      FROM bench.login WHERE kind <> 'unknown' GROUP BY kind) l;
+
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format('pgbench -N under a flood of logins %s, against itself', name), ratio, 'at least 0.7', ratio >= 0.7
+FROM (SELECT name, percentile_cont(0.5) WITHIN GROUP (ORDER BY flooded / quiet) AS ratio FROM bench.flood GROUP BY name) f;
+
 \pset footer off
 \pset title 'Microseconds for one'
 SELECT name, round(usec::numeric, 2) AS usec FROM bench.net ORDER BY name;

@@ -79,14 +79,17 @@ SELECT pg_temp.http();
 COMMIT;
 
 -- Hashes from elsewhere verify; a corrupt one or an absurd cost never does.
+CREATE FUNCTION pg_temp.verified(password text, hash text) RETURNS boolean LANGUAGE sql AS
+$$ SELECT (auth._try_password(password, hash, '', '', NULL)).verified $$;
 SELECT auth._hash_password('correct horse') AS hash \gset
-SELECT prefix, auth._verify_password('correct horse', overlay(:'hash' placing prefix from 1 for 4)) AS verified
+SELECT prefix, pg_temp.verified('correct horse', overlay(:'hash' placing prefix from 1 for 4)) AS verified
 FROM unnest(ARRAY['$2a$', '$2b$', '$2y$', '$2x$', '$1$$']) prefix;
-SELECT auth._verify_password('correct horse', overlay(:'hash' placing '31' from 5 for 2)) AS cost_31,
-	   auth._verify_password('correct horse', left(:'hash', 59)) AS cut,
-	   auth._verify_password('correct horse', '') AS empty,
-	   auth._verify_password('correct horse', NULL) AS null_hash,
-	   auth._verify_password(NULL, :'hash') AS null_password;
+SELECT pg_temp.verified('correct horse', overlay(:'hash' placing '31' from 5 for 2)) AS cost_31,
+	   pg_temp.verified('correct horse', left(:'hash', 59)) AS cut,
+	   pg_temp.verified('correct horse', overlay(:'hash' placing '!' from 20 for 1)) AS no_digit,
+	   pg_temp.verified('correct horse', '') AS empty,
+	   pg_temp.verified('correct horse', NULL) AS null_hash,
+	   pg_temp.verified(NULL, :'hash') AS null_password;
 
 -- The tokens of a session.
 SELECT auth.login('ann@example.com', 'correct horse') AS answer \gset

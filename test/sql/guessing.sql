@@ -84,6 +84,34 @@ SELECT pg_temp.pass('1 s'), pg_temp.answer(auth.change_password('correct horse',
 SELECT * FROM pg_temp.waits();
 COMMIT;
 
+-- No answer tells whether there is such an account, or what is the matter with
+-- it; and what is locked is locked for all alike.
+TRUNCATE auth.login_failures;
+SELECT auth.create_user('without@example.com') IS NOT NULL AS without_password, auth.set_active(auth.create_user('disabled@example.com', 'correct horse'), false);
+CREATE FUNCTION pg_temp.full_answer(email text, n int) RETURNS text LANGUAGE plpgsql AS
+$$
+DECLARE
+	answer jsonb;
+BEGIN
+	FOR i IN 1 .. n LOOP
+		PERFORM set_config('response.headers', '', true);
+		answer := auth.login(email, CASE i % 3 WHEN 0 THEN '' WHEN 1 THEN 'guess' ELSE repeat('guess', 20) END);
+	END LOOP;
+	RETURN answer || jsonb_build_object('status', current_setting('response.status'), 'headers', current_setting('response.headers')::jsonb);
+END
+$$;
+CREATE TEMP TABLE emails AS SELECT unnest(ARRAY['nobody', 'ann', 'without', 'disabled']) || '@example.com' AS email;
+SELECT answer, count(*) FROM emails, pg_temp.full_answer(email, 1) answer GROUP BY 1;
+SELECT count(DISTINCT pg_temp.full_answer(email, 2)) FROM emails;
+SELECT answer, count(*) FROM emails, pg_temp.full_answer(email, 1) answer GROUP BY 1;
+SELECT pg_temp.pass('1 s'), pg_temp.answer(auth.login('disabled@example.com', 'correct horse')) AS disabled;
+
+-- A session lives on while its account is locked.
+SELECT auth.unlock_user(:'ann'), pg_temp.attempts('ann@example.com', 'guess', 2) AS failed;
+SELECT auth.login('ann@example.com', 'battery staple') ->> 'refresh_token' AS refresh_token \gset
+SELECT pg_temp.attempts('ann@example.com', 'guess', 4) AS failed, pg_temp.answer(auth.refresh(:'refresh_token')) AS refreshed;
+TRUNCATE auth.login_failures;
+
 -- Nothing of what was typed is kept, and nothing of a user who is gone.
 SELECT pg_temp.attempts('my secret password', 'guess', 1) AS failed, pg_temp.attempts('ann@example.com', 'guess', 1) AS of_ann;
 SELECT count(*) FROM auth.login_failures f WHERE to_jsonb(f)::text LIKE '%secret%';
