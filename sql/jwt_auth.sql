@@ -820,7 +820,7 @@ CREATE FUNCTION auth._client_ip()
 RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	header text := lower(auth._setting('client_ip_header'));
+	header text := lower(auth._setting('client_ip_header') COLLATE "C");
 BEGIN
 	IF header <> '' THEN
 		-- What stands last is what the nearest proxy has seen.
@@ -899,6 +899,12 @@ AS 'MODULE_PATHNAME', 'jwt_auth_flush_commit';
 COMMENT ON FUNCTION auth._flush_commit() IS
 'Internal: this commit reaches the disk before it is answered, whatever synchronous_commit says';
 
+CREATE FUNCTION auth._final_claims(user_id uuid, claims jsonb)
+RETURNS jsonb LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_final_claims';
+COMMENT ON FUNCTION auth._final_claims(uuid, jsonb) IS
+'Internal: what jwt_auth.claims_hook makes of the claims, without those that jwt_auth.token_claims leaves out';
+
 CREATE FUNCTION auth._access_token(u auth.users, s auth.refresh_tokens, extra jsonb DEFAULT '{}',
 	lifetime interval DEFAULT NULL, OUT token text, OUT expires_in bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -919,7 +925,7 @@ BEGIN
 	IF u.app_metadata <> '{}' THEN
 		payload := payload || jsonb_build_object('app_metadata', u.app_metadata);
 	END IF;
-	token := auth.jwt_sign(payload);
+	token := auth.jwt_sign(auth._final_claims(u.id, payload));
 	expires_in := extract(epoch FROM expires_at - issued_at);
 END
 $$;
@@ -1104,6 +1110,20 @@ $$;
 COMMENT ON FUNCTION auth._unavailable(text) IS
 'Internal: before any work, the answer of a standby, an error where none can be given, or NULL';
 
+CREATE FUNCTION auth._user_created(user_id uuid, user_metadata jsonb)
+RETURNS void LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_user_created';
+COMMENT ON FUNCTION auth._user_created(uuid, jsonb) IS
+'Internal: tells jwt_auth.user_created_hook, where there is one, of a new user';
+
+CREATE FUNCTION auth._hook_failed()
+RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT auth._error(503, 'temporarily_unavailable', 'unexpected_failure', 'this is not possible at the moment')
+$$;
+COMMENT ON FUNCTION auth._hook_failed() IS
+'Internal: the answer where a hook has failed';
+
 CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1126,11 +1146,15 @@ BEGIN
 		END IF;
 		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
 	END IF;
+	PERFORM auth._user_created(u.id, u.user_metadata);
 	PERFORM auth._audit('registered', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
-EXCEPTION WHEN configuration_limit_exceeded THEN
-	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+EXCEPTION
+	WHEN configuration_limit_exceeded THEN
+		RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+	WHEN external_routine_exception THEN
+		RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.register(text, text, text, jsonb) IS
@@ -1219,6 +1243,36 @@ $$;
 COMMENT ON FUNCTION auth._too_many(int, int, text, text) IS
 'Internal: the answer to who has to wait';
 
+CREATE FUNCTION auth._credential_check(identifier text, password text)
+RETURNS uuid LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_credential_check';
+COMMENT ON FUNCTION auth._credential_check(text, text) IS
+'Internal: whose password this is, by jwt_auth.credential_check; NULL where it is wrong';
+
+CREATE FUNCTION auth._user_kept_elsewhere(identifier text, password text)
+RETURNS auth.users LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known uuid := auth._credential_check(identifier, password);
+	u auth.users;
+BEGIN
+	INSERT INTO auth.users (id, role)
+	SELECT known, auth._setting('default_role')
+	WHERE known IS NOT NULL AND NOT EXISTS (SELECT FROM auth.users x WHERE x.id = known)
+	ON CONFLICT DO NOTHING
+	RETURNING * INTO u;
+	IF FOUND THEN
+		PERFORM auth._user_created(u.id, u.user_metadata);
+		PERFORM auth._audit('registered', u.id, details => '{"by": "credential_check"}');
+	ELSE
+		SELECT * INTO u FROM auth.users x WHERE x.id = known;
+	END IF;
+	RETURN u;
+END
+$$;
+COMMENT ON FUNCTION auth._user_kept_elsewhere(text, text) IS
+'Internal: the user whose password jwt_auth.credential_check says this is, with a row here from the first time on; NULLs where it is wrong';
+
 CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
 	client_id text DEFAULT 'default')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1249,7 +1303,12 @@ BEGIN
 		source := auth._login_source(u.id);
 		wait := auth._locked_seconds(identifier, source);
 		IF wait IS NULL THEN
-			verified := auth._verify_password(password, u.password_hash);
+			IF u.password_hash IS NULL AND auth._setting('credential_check') <> '' THEN
+				u := auth._user_kept_elsewhere(coalesce(email, username), password);
+				verified := u.id IS NOT NULL;
+			ELSE
+				verified := auth._verify_password(password, u.password_hash);
+			END IF;
 			-- Others may have failed while this one waited for its turn.
 			wait := auth._locked_seconds(identifier, source);
 		END IF;
@@ -1266,7 +1325,7 @@ BEGIN
 		-- password has either seen this session, or is seen here.  Another
 		-- login may have renewed it, so it is looked at again.
 		UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
-		WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
+		WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash AND x.is_active
 		RETURNING * INTO u;
 		IF FOUND THEN
 			PERFORM auth._forget_failures(identifier, source);
@@ -1276,8 +1335,16 @@ BEGIN
 	PERFORM auth._note_failure(identifier, source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
-EXCEPTION WHEN configuration_limit_exceeded THEN
-	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
+EXCEPTION
+	WHEN configuration_limit_exceeded THEN
+		RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
+	WHEN external_routine_exception THEN
+		-- One that raises for a wrong password must not be guessed at for free.
+		IF verified IS NOT TRUE THEN
+			PERFORM auth._note_failure(identifier, source);
+		END IF;
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "hook_failed"}');
+		RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.login(text, text, text, text) IS
@@ -1329,6 +1396,9 @@ BEGIN
 			END IF;
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 	END CASE;
+EXCEPTION WHEN external_routine_exception THEN
+	-- The token is not used up, since there is no successor.
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.refresh(text) IS
@@ -1526,7 +1596,9 @@ BEGIN
 		IF NOT FOUND THEN
 			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 		END IF;
-		IF u.password_hash IS NULL AND old_password IS NULL AND auth.session_id() IS NOT NULL THEN
+		IF u.password_hash IS NULL AND auth._setting('credential_check') <> '' THEN
+			RETURN auth._error(400, 'invalid_request', 'validation_failed', 'this account has no password here');
+		ELSIF u.password_hash IS NULL AND old_password IS NULL AND auth.session_id() IS NOT NULL THEN
 			NULL;	-- signed in by other means, and has none yet
 		ELSIF NOT auth._verify_password(old_password, u.password_hash) THEN
 			wait := auth._locked_seconds(identifier, 'change_password');
@@ -1635,14 +1707,8 @@ COMMENT ON FUNCTION auth._check(text) IS
 'Internal: raises the problem, if there is one';
 
 CREATE FUNCTION auth._role_problem(role name)
-RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT CASE
-	WHEN r.rolname IS NULL THEN 'role does not exist'
-	WHEN r.rolsuper OR r.rolbypassrls THEN 'role passes every policy'
-END
-FROM (SELECT role AS wanted) w LEFT JOIN pg_roles r ON r.rolname = w.wanted
-$$;
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_role_problem';
 COMMENT ON FUNCTION auth._role_problem(name) IS
 'Internal: why a user cannot have this role, or NULL';
 
@@ -1755,6 +1821,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'a user with this id, email or username already exists' USING ERRCODE = 'unique_violation';
 	END IF;
+	PERFORM auth._user_created(u.id, u.user_metadata);
 	PERFORM auth._audit('user_created', u.id);
 	RETURN u.id;
 END
@@ -1820,6 +1887,8 @@ BEGIN
 	RETURNING * INTO u;
 	PERFORM auth._require_active(u);
 	RETURN auth._open_session(u, client_id, amr, name, lifetime);
+EXCEPTION WHEN external_routine_exception THEN
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.create_session(uuid, text, text, interval, text[]) IS
@@ -2043,6 +2112,7 @@ BEGIN
 				VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
 						CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
 				RETURNING * INTO u;
+				PERFORM auth._user_created(u.id, u.user_metadata);
 				PERFORM auth._audit('registered', u.id, details => jsonb_build_object('issuer', issuer));
 			ELSIF u.email_confirmed_at IS NULL OR user_id IS NOT NULL THEN
 				RETURN NULL;
@@ -2109,6 +2179,8 @@ BEGIN
 		RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 	END IF;
 	RETURN auth._open_session(u, client_id, '{fed}');
+EXCEPTION WHEN external_routine_exception THEN
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.login_with_id_token(text, text, text) IS

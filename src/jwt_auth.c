@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "guc.h"
+#include "hook.h"
 #include "issuer.h"
 #include "keyring.h"
 #include "session.h"
@@ -27,5 +28,6 @@ _PG_init(void)
 	client_init();
 	keyring_init();
 	issuer_init();
+	hook_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }

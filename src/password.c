@@ -31,13 +31,13 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #include "guc.h"
+#include "password.h"
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
@@ -115,8 +115,8 @@ hash_places(void)
 }
 
 /* Takes one of the places, or raises after a while in which none is free. */
-static void
-take_place(LOCKTAG *place)
+void
+password_take_place(LOCKTAG *place)
 {
 	for (int waited = 0; waited < MAX_WAIT_MS; waited += POLL_MS)
 	{
@@ -137,6 +137,13 @@ take_place(LOCKTAG *place)
 			 errhint("Try again later, or raise \"jwt_auth.max_concurrent_hashes\".")));
 }
 
+/* Gives it back, as an error does by itself. */
+void
+password_leave_place(LOCKTAG *place)
+{
+	LockRelease(place, ExclusiveLock, false);
+}
+
 static char *
 bcrypt(const char *password, const char *setting)
 {
@@ -144,9 +151,9 @@ bcrypt(const char *password, const char *setting)
 	LOCKTAG		place;
 	Datum		hash;
 
-	take_place(&place);
+	password_take_place(&place);
 	hash = OidFunctionCall2(crypt, CStringGetTextDatum(password), CStringGetTextDatum(setting));
-	LockRelease(&place, ExclusiveLock, false);
+	password_leave_place(&place);
 	return TextDatumGetCString(hash);
 }
 
