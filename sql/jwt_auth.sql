@@ -675,8 +675,8 @@ SELECT jsonb_build_object(
 	'subject_types_supported', '["public"]'::jsonb,
 	'id_token_signing_alg_values_supported', coalesce(
 		(SELECT jsonb_agg(DISTINCT k -> 'alg') FROM jsonb_array_elements(auth.jwks() -> 'keys') k), '[]'),
-	'claims_supported', '["iss", "sub", "aud", "exp", "iat", "jti", "auth_time", "amr", "email", "email_verified",
-						  "role", "sid", "client_id", "app_metadata"]'::jsonb)
+	'claims_supported', '["iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id"]'::jsonb ||
+		to_jsonb(string_to_array(translate(auth._setting('token_claims'), ' "', ''), ',')))
 WHERE base_url IS NOT NULL
 $$;
 COMMENT ON FUNCTION auth.openid_configuration(text) IS
