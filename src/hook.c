@@ -95,7 +95,7 @@ pg_noreturn static void
 raise_failed(const Hook *hook, const char *problem)
 {
 	ereport(LOG_SERVER_ONLY,
-			(errmsg("function \"%s\" of \"%s\" %s", hook->function, hook->setting, problem),
+			(errmsg("hook \"%s\" of \"%s\" %s", hook->function, hook->setting, problem),
 			 errhidestmt(true), errhidecontext(true)));
 	ereport(ERROR,
 			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -122,24 +122,6 @@ raise_error_of(const Hook *hook, const ErrorData *error)
 								hook->sees_password ? "" : error->message));
 }
 
-/* Splits a name into schema and function, in place; false if it is no such. */
-static bool
-split_name(char *name, List **parts)
-{
-	return SplitIdentifierString(name, '.', parts) && list_length(*parts) == 2;
-}
-
-static bool
-check_name(char **newval, void **extra, GucSource source)
-{
-	List	   *parts;
-
-	if (**newval == '\0' || split_name(pstrdup(*newval), &parts))
-		return true;
-	GUC_check_errdetail("The name of a function with its schema is expected, such as app.claims.");
-	return false;
-}
-
 /* The hook's function and its owner: of exactly this signature, in exactly that schema. */
 static Oid
 find_function(const Hook *hook, Oid *owner)
@@ -149,7 +131,7 @@ find_function(const Hook *hook, Oid *owner)
 	Oid			found = InvalidOid;
 	HeapTuple	tuple = NULL;
 
-	if (split_name(pstrdup(hook->function), &parts))
+	if (SplitIdentifierString(pstrdup(hook->function), '.', &parts) && list_length(parts) == 2)
 		schema = get_namespace_oid(linitial(parts), true);
 	if (OidIsValid(schema))
 		tuple = SearchSysCache3(PROCNAMEARGSNSP, CStringGetDatum(lsecond(parts)),
@@ -165,7 +147,7 @@ find_function(const Hook *hook, Oid *owner)
 		ReleaseSysCache(tuple);
 	}
 	if (!OidIsValid(found))
-		raise_failed(hook, psprintf("does not exist with the signature %s", hook->signature));
+		raise_failed(hook, psprintf("is not the name, with its schema, of a function %s", hook->signature));
 	return found;
 }
 
@@ -338,11 +320,15 @@ jwt_auth_user_created(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * No check hook: a name that is no good has to fail when it is called for.  One
+ * that is refused when the library is loaded would mean that there is no hook.
+ */
 static void
 define_hook(Hook *hook, const char *description)
 {
 	DefineCustomStringVariable(hook->setting, description, "Empty for none.", &hook->function, "",
-							   PGC_SUSET, 0, check_name, NULL, NULL);
+							   PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 /* Defines the settings; called once, when the library is loaded. */
