@@ -1284,6 +1284,7 @@ DECLARE
 	identifier bytea := auth._identifier_hash(coalesce(email, username));
 	source text;
 	wait int;
+	elsewhere boolean;
 	verified boolean;
 BEGIN
 	IF problem IS NOT NULL THEN
@@ -1303,7 +1304,8 @@ BEGIN
 		source := auth._login_source(u.id);
 		wait := auth._locked_seconds(identifier, source);
 		IF wait IS NULL THEN
-			IF u.password_hash IS NULL AND auth._setting('credential_check') <> '' THEN
+			elsewhere := u.password_hash IS NULL AND auth._setting('credential_check') <> '';
+			IF elsewhere THEN
 				u := auth._user_kept_elsewhere(coalesce(email, username), password);
 				verified := u.id IS NOT NULL;
 			ELSE
@@ -1320,7 +1322,7 @@ BEGIN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 		END IF;
-		new_hash := CASE WHEN auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
+		new_hash := CASE WHEN NOT elsewhere AND auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
 		-- Only if the hash is still the one just verified: whoever changes the
 		-- password has either seen this session, or is seen here.  Another
 		-- login may have renewed it, so it is looked at again.
@@ -2042,7 +2044,8 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM auth.issuers i WHERE i.issuer = link_identity.issuer) THEN
 		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found', HINT = 'Call auth.trust_issuer() first.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM auth.users u WHERE u.id = link_identity.user_id) THEN
+	PERFORM FROM auth.users u WHERE u.id = link_identity.user_id FOR KEY SHARE;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
 	END IF;
 	INSERT INTO auth.identities (issuer, subject, user_id)
@@ -2123,8 +2126,9 @@ BEGIN
 				PERFORM auth._audit('identity_linked', u.id, details => jsonb_build_object('issuer', issuer));
 			END IF;
 			RETURN u;
-		EXCEPTION WHEN unique_violation THEN
-			-- Somebody else has just made the same user or link: look again.
+		EXCEPTION WHEN unique_violation OR foreign_key_violation THEN
+			-- Somebody else has just made the same user or link, or has deleted
+			-- the user: look again.
 			NULL;
 		END;
 	END LOOP;

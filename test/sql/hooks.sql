@@ -259,6 +259,16 @@ SELECT auth.set_password(auth.uid(), 'correct horse');
 SELECT pg_temp.outcome(auth.login(username => 'zoe', password => 'correct horse')) AS ours_now, pg_temp.outcome(auth.login(username => 'zoe', password => 'battery staple')) AS theirs;
 ROLLBACK;
 
+-- The function may name an account of ours, which keeps its own password.
+SELECT auth.create_user(username => 'tim', password => 'correct horse') AS tim \gset
+UPDATE app.people SET id = :'tim' WHERE name = 'kim@example.com';
+SET jwt_auth.bcrypt_cost = 5;
+SELECT pg_temp.outcome(auth.login('kim@example.com', 'battery staple')) AS theirs, pg_temp.outcome(auth.login(username => 'tim', password => 'battery staple')) AS wrong;
+SELECT left(password_hash, 7) AS hash FROM auth.users WHERE username = 'tim';
+SELECT pg_temp.outcome(auth.login(username => 'tim', password => 'correct horse')) AS ours;
+SET jwt_auth.bcrypt_cost = 4;
+UPDATE app.people SET id = '00000000-0000-0000-0000-00000000000b' WHERE name = 'kim@example.com';
+
 -- Guesses are counted, also where the hook raises for them.
 SET jwt_auth.max_failed_logins = 4;
 SELECT string_agg(pg_temp.outcome(auth.login(username => name, password => 'guess')), ', ') FROM unnest('{zoe,zoe,zoe,nobody,nobody,nobody}'::text[]) AS name;
