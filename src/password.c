@@ -41,6 +41,7 @@
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
+#define BCRYPT_DIGITS		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* How long a password waits for its turn, and how often it looks. */
 #define MAX_WAIT_MS		5000
@@ -178,7 +179,8 @@ usable_hash(const char *hash)
 	int			cost;
 
 	if (strlen(hash) != BCRYPT_HASH_LEN || hash[0] != '$' || hash[1] != '2' ||
-		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$')
+		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$' ||
+		strspn(hash + 4, "0123456789") != 2 || strspn(hash + 7, BCRYPT_DIGITS) != BCRYPT_HASH_LEN - 7)
 		return NULL;
 	cost = atoi(hash + 4);
 	if (cost < 4 || cost > BCRYPT_MAX_COST)
