@@ -119,7 +119,7 @@ algorithms_argument(FunctionCallInfo fcinfo, int arg)
 	return set;
 }
 
-/* Why nobody's token can name this role; NULL where it can. */
+/* Why no token can name this role; NULL where one can. */
 const char *
 role_problem(const char *role)
 {

@@ -116,13 +116,20 @@ SELECT set_config('regress.token', auth.create_session(:'bob') ->> 'access_token
 CREATE FUNCTION app.pretends(user_id uuid, claims jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM auth.authenticate(current_setting('regress.token'), current_setting('regress.is_local')::boolean);
+	IF current_setting('regress.raise')::boolean THEN
+		RAISE EXCEPTION 'secret';
+	END IF;
 	RETURN claims || jsonb_build_object('uid', auth.uid());
 END
 $$;
 SET jwt_auth.claims_hook = 'app.pretends';
+SET regress.raise = false;
 BEGIN;
 SELECT auth.authenticate(:'answer'::jsonb ->> 'access_token') IS NOT NULL AS signed_in;
 SELECT is_local, pg_temp.claims(auth.login('ann@example.com', 'correct horse')) ->> 'uid' = :'bob' AS bob_within, auth.uid() = pg_temp.id('ann') AS ann_after
+FROM unnest('{true,false}'::text[]) AS is_local, LATERAL (SELECT set_config('regress.is_local', is_local, true) OFFSET 0) s;
+SET LOCAL regress.raise = true;
+SELECT is_local, pg_temp.outcome(auth.login('ann@example.com', 'correct horse')) AS login, auth.uid() = pg_temp.id('ann') AS ann_after
 FROM unnest('{true,false}'::text[]) AS is_local, LATERAL (SELECT set_config('regress.is_local', is_local, true) OFFSET 0) s;
 COMMIT;
 SELECT auth.uid();
