@@ -675,8 +675,8 @@ SELECT jsonb_build_object(
 	'subject_types_supported', '["public"]'::jsonb,
 	'id_token_signing_alg_values_supported', coalesce(
 		(SELECT jsonb_agg(DISTINCT k -> 'alg') FROM jsonb_array_elements(auth.jwks() -> 'keys') k), '[]'),
-	'claims_supported', '["iss", "sub", "aud", "exp", "iat", "jti", "auth_time", "amr", "email", "email_verified",
-						  "role", "sid", "client_id", "app_metadata"]'::jsonb)
+	'claims_supported', '["iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id"]'::jsonb ||
+		to_jsonb(string_to_array(translate(auth._setting('token_claims'), ' "', ''), ',')))
 WHERE base_url IS NOT NULL
 $$;
 COMMENT ON FUNCTION auth.openid_configuration(text) IS
@@ -821,7 +821,7 @@ RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalo
 AS $$
 BEGIN
 	-- What stands last is what the nearest proxy has seen.
-	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> lower(auth._setting('client_ip_header')),
+	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> lower(auth._setting('client_ip_header') COLLATE "C"),
 								'^.*,', ''))::inet;
 EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
@@ -917,6 +917,12 @@ AS 'MODULE_PATHNAME', 'jwt_auth_flush_commit';
 COMMENT ON FUNCTION auth._flush_commit() IS
 'Internal: this commit reaches the disk before it is answered, whatever synchronous_commit says';
 
+CREATE FUNCTION auth._final_claims(user_id uuid, claims jsonb)
+RETURNS jsonb LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_final_claims';
+COMMENT ON FUNCTION auth._final_claims(uuid, jsonb) IS
+'Internal: what jwt_auth.claims_hook makes of the claims, without those that jwt_auth.token_claims leaves out';
+
 CREATE FUNCTION auth._access_token(u auth.users, s auth.refresh_tokens, extra jsonb DEFAULT '{}',
 	lifetime interval DEFAULT NULL, OUT token text, OUT expires_in bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -937,7 +943,7 @@ BEGIN
 	IF u.app_metadata <> '{}' THEN
 		payload := payload || jsonb_build_object('app_metadata', u.app_metadata);
 	END IF;
-	token := auth.jwt_sign(payload);
+	token := auth.jwt_sign(auth._final_claims(u.id, payload));
 	expires_in := extract(epoch FROM expires_at - issued_at);
 END
 $$;
@@ -1122,6 +1128,20 @@ $$;
 COMMENT ON FUNCTION auth._unavailable(text) IS
 'Internal: before any work, the answer of a standby, an error where none can be given, or NULL';
 
+CREATE FUNCTION auth._user_created(user_id uuid, user_metadata jsonb)
+RETURNS void LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_user_created';
+COMMENT ON FUNCTION auth._user_created(uuid, jsonb) IS
+'Internal: tells jwt_auth.user_created_hook, where there is one, of a new user';
+
+CREATE FUNCTION auth._hook_failed()
+RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT auth._error(503, 'temporarily_unavailable', 'unexpected_failure', 'this is not possible at the moment')
+$$;
+COMMENT ON FUNCTION auth._hook_failed() IS
+'Internal: the answer where a hook has failed';
+
 CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1145,11 +1165,15 @@ BEGIN
 		END IF;
 		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
 	END IF;
+	PERFORM auth._user_created(u.id, u.user_metadata);
 	PERFORM auth._audit('registered', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
-EXCEPTION WHEN configuration_limit_exceeded THEN
-	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+EXCEPTION
+	WHEN configuration_limit_exceeded THEN
+		RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+	WHEN external_routine_exception THEN
+		RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.register(text, text, text, jsonb) IS
@@ -1237,26 +1261,36 @@ $$;
 COMMENT ON FUNCTION auth._forget_failures(bytea, text) IS
 'Internal: forgets the failed logins of an identifier, of one source or all';
 
+CREATE FUNCTION auth._credential_check(identifier text, password text, identifier_hash bytea, source text, network text,
+	OUT user_id uuid, OUT wait int)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_credential_check';
+COMMENT ON FUNCTION auth._credential_check(text, text, bytea, text, text) IS
+'Internal: whose password this is, by jwt_auth.credential_check, or how long shared memory has it wait; NULLs where it is wrong';
+
 CREATE FUNCTION auth._check_password(password text, hash text, identifier_hash bytea, source text, network text DEFAULT NULL,
-	OUT verified boolean, OUT wait int)
+	elsewhere text DEFAULT NULL, OUT verified boolean, OUT user_id uuid, OUT wait int)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	wait := auth._locked_seconds(identifier_hash, source);
-	IF wait IS NULL THEN
+	IF wait IS NULL AND elsewhere IS NOT NULL THEN
+		SELECT t.user_id IS NOT NULL, t.user_id, t.wait INTO verified, user_id, wait
+		FROM auth._credential_check(elsewhere, password, identifier_hash, source, network) t;
+	ELSIF wait IS NULL THEN
 		SELECT t.verified, t.wait INTO verified, wait
 		FROM auth._try_password(password, hash, identifier_hash, source, network) t;
-		-- Others may have failed while this one waited for its turn.
-		wait := coalesce(wait, auth._locked_seconds(identifier_hash, source));
 	END IF;
+	-- Others may have failed while this one waited for its turn.
+	wait := coalesce(wait, auth._locked_seconds(identifier_hash, source));
 	-- What needs no hash takes longer than one, so that hammering gains nothing.
-	IF wait IS NOT NULL OR octet_length(password) NOT BETWEEN 1 AND 72 THEN
+	IF wait IS NOT NULL OR elsewhere IS NULL AND octet_length(password) NOT BETWEEN 1 AND 72 THEN
 		PERFORM pg_sleep(2 ^ (auth._setting('bcrypt_cost')::int - 13));
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION auth._check_password(text, text, bytea, text, text) IS
-'Internal: whether a guess is right; not to be told where wait says for how many seconds there is no other answer';
+COMMENT ON FUNCTION auth._check_password(text, text, bytea, text, text, text) IS
+'Internal: whether a guess is right, for an identifier that is kept elsewhere also whose it is; not to be told where wait says for how many seconds there is no other answer';
 
 CREATE FUNCTION auth._too_many(status int, seconds int, error_code text, description text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -1269,6 +1303,29 @@ $$;
 COMMENT ON FUNCTION auth._too_many(int, int, text, text) IS
 'Internal: the answer to who has to wait';
 
+CREATE FUNCTION auth._user_kept_elsewhere(known uuid)
+RETURNS auth.users LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	INSERT INTO auth.users (id, role)
+	SELECT known, auth._setting('default_role')
+	WHERE NOT EXISTS (SELECT FROM auth.users x WHERE x.id = known)
+	ON CONFLICT DO NOTHING
+	RETURNING * INTO u;
+	IF FOUND THEN
+		PERFORM auth._user_created(u.id, u.user_metadata);
+		PERFORM auth._audit('registered', u.id, details => '{"by": "credential_check"}');
+	ELSE
+		SELECT * INTO u FROM auth.users x WHERE x.id = known;
+	END IF;
+	RETURN u;
+END
+$$;
+COMMENT ON FUNCTION auth._user_kept_elsewhere(uuid) IS
+'Internal: the user whom jwt_auth.credential_check has named, with a row here from the first time on';
+
 CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
 	client_id text DEFAULT 'default')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1279,7 +1336,9 @@ DECLARE
 	new_hash text;
 	identifier bytea := auth._identifier_hash(coalesce(email, username));
 	source text;
+	elsewhere text;
 	guess record;
+	verified boolean;
 BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
@@ -1296,22 +1355,28 @@ BEGIN
 		WHERE lower(x.email COLLATE "C") = lower(login.email COLLATE "C")
 		   OR lower(x.username COLLATE "C") = lower(login.username COLLATE "C");
 		source := auth._login_source(u.id);
-		guess := auth._check_password(password, u.password_hash, identifier, source, auth._client_network());
+		elsewhere := CASE WHEN u.password_hash IS NULL AND auth._setting('credential_check') <> ''
+						  THEN coalesce(email, username) END;
+		guess := auth._check_password(password, u.password_hash, identifier, source, auth._client_network(), elsewhere);
+		verified := guess.verified;
 		IF guess.wait IS NOT NULL THEN
 			RETURN auth._too_many(429, guess.wait, 'over_request_rate_limit', 'too many failed logins; try again later');
 		END IF;
-		EXIT WHEN NOT guess.verified;
+		EXIT WHEN NOT verified;
+		IF elsewhere IS NOT NULL THEN
+			u := auth._user_kept_elsewhere(guess.user_id);
+		END IF;
 		IF NOT u.is_active THEN
 			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 		END IF;
-		new_hash := CASE WHEN auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
+		new_hash := CASE WHEN elsewhere IS NULL AND auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
 		-- Only if the hash is still the one just verified: whoever changes the
 		-- password has either seen this session, or is seen here.  Another
 		-- login may have renewed it, so it is looked at again.
 		BEGIN
 			UPDATE auth.users x SET last_login_at = clock_timestamp(), password_hash = coalesce(new_hash, x.password_hash)
-			WHERE x.id = u.id AND x.password_hash = u.password_hash AND x.is_active
+			WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash AND x.is_active
 			RETURNING * INTO STRICT u;
 		EXCEPTION WHEN no_data_found THEN
 			CONTINUE;	-- with it goes the lock of the row
@@ -1322,8 +1387,16 @@ BEGIN
 	PERFORM auth._note_failure(identifier, source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
-EXCEPTION WHEN configuration_limit_exceeded THEN
-	RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
+EXCEPTION
+	WHEN configuration_limit_exceeded THEN
+		RETURN auth._too_many(503, 1, 'over_request_rate_limit', 'too many logins at once; try again');
+	WHEN external_routine_exception THEN
+		-- One that raises for a wrong password must not be guessed at for free.
+		IF verified IS NOT TRUE THEN
+			PERFORM auth._note_failure(identifier, source);
+		END IF;
+		PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "hook_failed"}');
+		RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.login(text, text, text, text) IS
@@ -1375,6 +1448,9 @@ BEGIN
 			END IF;
 			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 	END CASE;
+EXCEPTION WHEN external_routine_exception THEN
+	-- The token is not used up, since there is no successor.
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.refresh(text) IS
@@ -1569,6 +1645,9 @@ BEGIN
 		IF NOT FOUND THEN
 			RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 		END IF;
+		IF u.password_hash IS NULL AND auth._setting('credential_check') <> '' THEN
+			RETURN auth._error(400, 'invalid_request', 'validation_failed', 'this account has no password here');
+		END IF;
 		-- Who signed in by other means and has none yet need not know one.
 		IF u.password_hash IS NOT NULL OR old_password IS NOT NULL OR auth.session_id() IS NULL THEN
 			guess := auth._check_password(old_password, u.password_hash, identifier, 'change_password');
@@ -1683,14 +1762,8 @@ COMMENT ON FUNCTION auth._check(text) IS
 'Internal: raises the problem, if there is one';
 
 CREATE FUNCTION auth._role_problem(role name)
-RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT CASE
-	WHEN r.rolname IS NULL THEN 'role does not exist'
-	WHEN r.rolsuper OR r.rolbypassrls THEN 'role passes every policy'
-END
-FROM (SELECT role AS wanted) w LEFT JOIN pg_roles r ON r.rolname = w.wanted
-$$;
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_role_problem';
 COMMENT ON FUNCTION auth._role_problem(name) IS
 'Internal: why a user cannot have this role, or NULL';
 
@@ -1803,6 +1876,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'a user with this id, email or username already exists' USING ERRCODE = 'unique_violation';
 	END IF;
+	PERFORM auth._user_created(u.id, u.user_metadata);
 	PERFORM auth._audit('user_created', u.id);
 	RETURN u.id;
 END
@@ -1868,6 +1942,8 @@ BEGIN
 	RETURNING * INTO u;
 	PERFORM auth._require_active(u);
 	RETURN auth._open_session(u, client_id, amr, name, lifetime);
+EXCEPTION WHEN external_routine_exception THEN
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.create_session(uuid, text, text, interval, text[]) IS
@@ -2021,7 +2097,8 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM auth.issuers i WHERE i.issuer = link_identity.issuer) THEN
 		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found', HINT = 'Call auth.trust_issuer() first.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM auth.users u WHERE u.id = link_identity.user_id) THEN
+	PERFORM FROM auth.users u WHERE u.id = link_identity.user_id FOR KEY SHARE;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
 	END IF;
 	INSERT INTO auth.identities (issuer, subject, user_id)
@@ -2091,6 +2168,7 @@ BEGIN
 				VALUES (coalesce(user_id, gen_random_uuid()), verified_email,
 						CASE WHEN verified_email IS NOT NULL THEN clock_timestamp() END, auth._setting('default_role'))
 				RETURNING * INTO u;
+				PERFORM auth._user_created(u.id, u.user_metadata);
 				PERFORM auth._audit('registered', u.id, details => jsonb_build_object('issuer', issuer));
 			ELSIF u.email_confirmed_at IS NULL OR user_id IS NOT NULL THEN
 				RETURN NULL;
@@ -2101,8 +2179,9 @@ BEGIN
 				PERFORM auth._audit('identity_linked', u.id, details => jsonb_build_object('issuer', issuer));
 			END IF;
 			RETURN u;
-		EXCEPTION WHEN unique_violation THEN
-			-- Somebody else has just made the same user or link: look again.
+		EXCEPTION WHEN unique_violation OR foreign_key_violation THEN
+			-- Somebody else has just made the same user or link, or has deleted
+			-- the user: look again.
 			NULL;
 		END;
 	END LOOP;
@@ -2157,6 +2236,8 @@ BEGIN
 		RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
 	END IF;
 	RETURN auth._open_session(u, client_id, '{fed}');
+EXCEPTION WHEN external_routine_exception THEN
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.login_with_id_token(text, text, text) IS

@@ -6,16 +6,20 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/syscache.h"
 
 #include "arguments.h"
 
 /* Bytes that no secret, PEM or SSH key comes near, and no JWK Set. */
 #define MAX_KEY_TEXT		(64 * 1024)
 #define MAX_KEY_DOCUMENT	(1024 * 1024)
+
+PG_FUNCTION_INFO_V1(jwt_auth_role_problem);
 
 /* Raises the error of an argument that is no good; hint may be NULL. */
 void
@@ -113,6 +117,36 @@ algorithms_argument(FunctionCallInfo fcinfo, int arg)
 	for (int i = 0; i < n; i++)
 		set |= ALG_BIT(find_algorithm(names[i]));
 	return set;
+}
+
+/* Why no token can name this role; NULL where one can. */
+const char *
+role_problem(const char *role)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHNAME, CStringGetDatum(role));
+	const char *problem = NULL;
+	Form_pg_authid form;
+
+	if (!HeapTupleIsValid(tuple))
+		return "role does not exist";
+	form = (Form_pg_authid) GETSTRUCT(tuple);
+	if (form->rolsuper || form->rolbypassrls)
+		problem = "role passes every policy";
+	ReleaseSysCache(tuple);
+	return problem;
+}
+
+/*
+ * _role_problem(role name) returns text
+ */
+Datum
+jwt_auth_role_problem(PG_FUNCTION_ARGS)
+{
+	const char *problem = role_problem(PG_ARGISNULL(0) ? "" : NameStr(*PG_GETARG_NAME(0)));
+
+	if (problem == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(problem));
 }
 
 /*

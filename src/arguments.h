@@ -20,6 +20,7 @@ extern Jsonb *key_document_argument(FunctionCallInfo fcinfo, int arg);
 extern int	text_array(Datum array, const char ***elements);
 extern const JoseAlg *algorithm_argument(FunctionCallInfo fcinfo, int arg);
 extern AlgSet algorithms_argument(FunctionCallInfo fcinfo, int arg);
+extern const char *role_problem(const char *role);
 extern Datum form_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 
 #endif							/* JWT_AUTH_ARGUMENTS_H */

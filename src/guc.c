@@ -43,6 +43,13 @@ int			jwt_auth_lockout_duration;
 char	   *jwt_auth_master_key_file;
 char	   *jwt_auth_previous_master_key_file;
 
+/* The claims that verifying, refreshing and introspecting can do without. */
+const char *const guc_optional_claims[] = {
+	"role", "email", "email_verified", "app_metadata", "auth_time", "amr", NULL
+};
+
+static char *token_claims_text;
+static uint32 *token_claims;	/* bit n stands for guc_optional_claims[n] */
 static char *allowed_algorithms_text;
 static AllowedAlgorithms *allowed_algorithms;
 static char *default_role;
@@ -133,6 +140,53 @@ assign_allowed_algorithms(const char *newval, void *extra)
 	allowed_algorithms = extra;
 }
 
+/* Whether jwt_auth.token_claims keeps the claim guc_optional_claims[claim] out of tokens. */
+bool
+guc_leaves_out(int claim)
+{
+	return (*token_claims & ((uint32) 1 << claim)) == 0;
+}
+
+static bool
+check_token_claims(char **newval, void **extra, GucSource source)
+{
+	char	   *names = pstrdup(*newval);
+	uint32		set = 0;
+	List	   *list;
+	ListCell   *cell;
+
+	if (!SplitGUCList(names, ',', &list))
+	{
+		GUC_check_errdetail("A list of claims, separated by commas, is expected.");
+		return false;
+	}
+	foreach(cell, list)
+	{
+		int			claim = 0;
+
+		while (guc_optional_claims[claim] != NULL && strcmp(guc_optional_claims[claim], lfirst(cell)) != 0)
+			claim++;
+		if (guc_optional_claims[claim] == NULL)
+		{
+			GUC_check_errdetail("\"%s\" is not a claim that can be left out.", (char *) lfirst(cell));
+			return false;
+		}
+		set |= (uint32) 1 << claim;
+	}
+
+	*extra = guc_malloc(LOG, sizeof(set));
+	if (*extra == NULL)
+		return false;
+	memcpy(*extra, &set, sizeof(set));
+	return true;
+}
+
+static void
+assign_token_claims(const char *newval, void *extra)
+{
+	token_claims = extra;
+}
+
 /*
  * _setting(name text) returns text: the value of jwt_auth.<name>.
  */
@@ -186,6 +240,9 @@ define_token_settings(void)
 							   &allowed_algorithms_text, "ES256, EdDSA, PS256, RS256, ES384, ES512, ES256K, PS384, PS512, RS384, RS512, "
 							   "Ed25519, Ed448, HS256, HS384, HS512",
 							   PGC_SUSET, 0, check_allowed_algorithms, assign_allowed_algorithms, NULL);
+	DefineCustomStringVariable("jwt_auth.token_claims", "The claims that access tokens carry, of those that they can do without.", NULL,
+							   &token_claims_text, "role, email, email_verified, app_metadata, auth_time, amr",
+							   PGC_SUSET, 0, check_token_claims, assign_token_claims, NULL);
 }
 
 /* Defines the settings; called once, when the library is loaded. */

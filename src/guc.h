@@ -35,6 +35,10 @@ extern char *jwt_auth_previous_master_key_file;
 
 extern AlgSet guc_allowed_algorithms(void);
 extern const JoseAlg *guc_first_algorithm(bool symmetric);
+
+extern const char *const guc_optional_claims[];
+extern bool guc_leaves_out(int claim);
+
 extern void guc_init(void);
 
 #endif							/* JWT_AUTH_GUC_H */

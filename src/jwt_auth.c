@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "guc.h"
+#include "hook.h"
 #include "issuer.h"
 #include "keyring.h"
 #include "session.h"
@@ -28,6 +29,7 @@ _PG_init(void)
 	client_init();
 	keyring_init();
 	issuer_init();
+	hook_init();
 	throttle_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }

@@ -32,7 +32,6 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
@@ -41,7 +40,7 @@
 
 #include "arguments.h"
 #include "guc.h"
-#include "throttle.h"
+#include "password.h"
 
 #define BCRYPT_MAX_PASSWORD	72
 #define BCRYPT_HASH_LEN		60
@@ -181,6 +180,13 @@ take_turn(LOCKTAG *place, const Attempt *attempt)
 			 errhint("Try again later, or raise \"jwt_auth.max_concurrent_hashes\".")));
 }
 
+/* Gives it back, as an error does by itself. */
+void
+password_leave_place(LOCKTAG *place)
+{
+	LockRelease(place, ExclusiveLock, false);
+}
+
 static char *
 bcrypt(const char *password, const char *setting)
 {
@@ -243,27 +249,6 @@ matches(const char *password, const char *stored)
 	return strlen(computed) == BCRYPT_HASH_LEN && CRYPTO_memcmp(computed, stored, BCRYPT_HASH_LEN) == 0;
 }
 
-static void
-fail_attempt(int code, Datum attempt)
-{
-	throttle_end((Attempt *) DatumGetPointer(attempt), true);
-}
-
-/* The same for an attempt that has begun; it ends here, whatever happens. */
-static bool
-matches_counted(const char *password, const char *stored, Attempt *attempt)
-{
-	bool		matched;
-
-	PG_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
-	{
-		matched = matches(password, stored);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
-	throttle_end(attempt, !matched);
-	return matched;
-}
-
 /*
  * The password as a string, or NULL if nobody's can be like that; a long one is
  * not looked at.
@@ -300,26 +285,70 @@ jwt_auth_hash_password(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(hash));
 }
 
-/*
- * Whether the password is right; or sets for how many seconds nobody may know.
- * At a locked address the right one counts where its account has signed in
- * before, and no answer tells whether there is such an account.
- */
+static void
+fail_attempt(int code, Datum attempt)
+{
+	throttle_end((Attempt *) DatumGetPointer(attempt), true);
+}
+
+/* Makes an attempt that has begun; it ends here, whatever happens. */
 static bool
-try_password(const char *password, const char *stored, Attempt *attempt, int *wait)
+is_right_counted(Attempt *attempt, PasswordCheck is_right, void *guess)
+{
+	bool		right;
+
+	PG_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
+	{
+		right = is_right(guess);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(fail_attempt, PointerGetDatum(attempt));
+	throttle_end(attempt, !right);
+	return right;
+}
+
+/*
+ * Whether a guess is right, once its turn has come; or sets for how many seconds
+ * nobody may know.  At a locked address the right one counts where its account
+ * has signed in before, and no answer tells whether there is such an account.
+ */
+bool
+password_attempt(Attempt *attempt, PasswordCheck is_right, void *guess, int *wait)
 {
 	LOCKTAG		place;
-	bool		matched;
+	bool		right;
 
 	*wait = take_turn(&place, attempt);
 	if (*wait > 0)
 		return false;
 	*wait = throttle_address_wait(attempt);
-	matched = matches_counted(password, stored, attempt);
+	right = is_right_counted(attempt, is_right, guess);
 	give_place_back(&place);
-	if (matched && attempt->known_there)
+	if (right && attempt->known_there)
 		*wait = 0;
-	return matched && *wait == 0;
+	return right && *wait == 0;
+}
+
+/* A password, and the hash that it should have: NULL for none. */
+typedef struct Guess
+{
+	const char *password;
+	const char *stored;
+} Guess;
+
+static bool
+guess_matches(void *guess)
+{
+	return matches(((Guess *) guess)->password, ((Guess *) guess)->stored);
+}
+
+/* Who tries, by the arguments identifier_hash, source and network from the third on. */
+void
+password_attempt_arguments(FunctionCallInfo fcinfo, Attempt *attempt)
+{
+	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		elog(ERROR, "an attempt needs an identifier and a source");
+	throttle_attempt(attempt, PG_GETARG_BYTEA_PP(2), PG_GETARG_TEXT_PP(3),
+					 PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
 }
 
 /*
@@ -332,22 +361,18 @@ try_password(const char *password, const char *stored, Attempt *attempt, int *wa
 Datum
 jwt_auth_try_password(PG_FUNCTION_ARGS)
 {
-	char	   *password = password_argument(fcinfo, 0);
-	char	   *stored = NULL;
+	Guess		guess = {password_argument(fcinfo, 0), NULL};
 	Attempt		attempt;
 	Datum		values[2];
 	bool		nulls[2] = {false};
 	bool		verified = false;
 	int			wait = 0;
 
-	if (PG_ARGISNULL(2) || PG_ARGISNULL(3))
-		elog(ERROR, "an attempt needs an identifier and a source");
 	if (!PG_ARGISNULL(1))
-		stored = usable_hash(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	throttle_attempt(&attempt, PG_GETARG_BYTEA_PP(2), PG_GETARG_TEXT_PP(3),
-					 PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
-	if (password != NULL)
-		verified = try_password(password, stored, &attempt, &wait);
+		guess.stored = usable_hash(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	password_attempt_arguments(fcinfo, &attempt);
+	if (guess.password != NULL)
+		verified = password_attempt(&attempt, guess_matches, &guess, &wait);
 	values[0] = BoolGetDatum(verified);
 	nulls[1] = wait == 0;
 	values[1] = Int32GetDatum(wait);

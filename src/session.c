@@ -33,6 +33,7 @@
 
 #include "errors.h"
 #include "guc.h"
+#include "hook.h"
 #include "issuer.h"
 #include "session.h"
 #include "tables.h"
@@ -174,6 +175,11 @@ deny(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot sign in or out during a parallel operation")));
+	/* its caller's claims are not its own to void */
+	if (hook_is_running())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot sign out in a hook")));
 	if (claims_denied < last_number)
 		set_ours(DENIED_SETTING, psprintf("%.0f", last_number), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
 }

@@ -1,4 +1,5 @@
 -- Accounts and sessions: register, login, refresh, logout, me, set_active.
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION jwt_auth CASCADE;
 RESET client_min_messages;

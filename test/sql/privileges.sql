@@ -168,9 +168,20 @@ $$;
 BEGIN;
 SELECT mallory.journey();
 ROLLBACK;
--- the same as a superuser, and what else superusers call
+-- the same as a superuser, and what else superusers call; names that hooks do not
+-- qualify are not looked up where the caller says, either
 RESET ROLE;
 BEGIN;
+CREATE FUNCTION public.claims(id pg_catalog.uuid, claims pg_catalog.jsonb) RETURNS pg_catalog.jsonb LANGUAGE plpgsql AS
+$$ BEGIN RETURN claims || jsonb_build_object('hook', lower('X'::text)); END $$;
+CREATE FUNCTION public.check(name pg_catalog.text, password pg_catalog.text) RETURNS pg_catalog.uuid LANGUAGE plpgsql AS
+$$ BEGIN RETURN CASE WHEN lower(name) || 'x' = 'kimx' THEN '00000000-0000-0000-0000-000000000001'::uuid END; END $$;
+CREATE FUNCTION public.made(id pg_catalog.uuid, metadata pg_catalog.jsonb) RETURNS pg_catalog.void LANGUAGE plpgsql AS
+$$ BEGIN PERFORM length(metadata::text); END $$;
+SET LOCAL jwt_auth.claims_hook = 'public.claims';
+SET LOCAL jwt_auth.credential_check = 'public.check';
+SET LOCAL jwt_auth.user_created_hook = 'public.made';
+SELECT pg_catalog.jsonb_extract_path_text(auth.jwt_verify(pg_catalog.jsonb_extract_path_text(auth.login(username => 'Kim', password => 'x'), 'access_token')), 'hook') AS hook;
 SELECT mallory.journey();
 SELECT auth.create_key('EdDSA'), auth.create_key('HS512', 'refresh', '0') \gset
 SELECT auth.jwt_sign('{"a": 1}') \gset
