@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
@@ -178,13 +179,6 @@ take_turn(LOCKTAG *place, const Attempt *attempt)
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many passwords are being hashed"),
 			 errhint("Try again later, or raise \"jwt_auth.max_concurrent_hashes\".")));
-}
-
-/* Gives it back, as an error does by itself. */
-void
-password_leave_place(LOCKTAG *place)
-{
-	LockRelease(place, ExclusiveLock, false);
 }
 
 static char *
