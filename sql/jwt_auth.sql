@@ -2244,7 +2244,7 @@ CREATE FUNCTION auth.invite_user(email text, role name DEFAULT NULL, user_metada
 RETURNS uuid LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	invited uuid;
+	u auth.users;
 BEGIN
 	PERFORM auth._check(auth._profile_problem(coalesce(email, ''), NULL, NULL));
 	IF auth._setting('registration') = 'closed' THEN
@@ -2252,16 +2252,17 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set "jwt_auth.registration" to "invited".';
 	END IF;
 	-- Somebody who has not come yet is invited once more.
-	SELECT u.id INTO invited FROM auth.users u
-	WHERE lower(u.email COLLATE "C") = lower(invite_user.email COLLATE "C")
-	  AND u.is_active AND u.password_hash IS NULL AND u.email_confirmed_at IS NULL
+	SELECT * INTO u FROM auth.users x
+	WHERE lower(x.email COLLATE "C") = lower(invite_user.email COLLATE "C")
+	  AND x.is_active AND x.password_hash IS NULL AND x.email_confirmed_at IS NULL
 	FOR KEY SHARE;
 	IF NOT FOUND THEN
-		invited := auth.import_user(email, role => role, user_metadata => user_metadata, app_metadata => app_metadata);
+		u.id := auth.import_user(email, role => role, user_metadata => user_metadata, app_metadata => app_metadata);
+		u.email := email;
 	END IF;
-	PERFORM auth._send('invitation', invited, email);
-	PERFORM auth._audit('user_invited', invited);
-	RETURN invited;
+	PERFORM auth._send('invitation', u.id, u.email);
+	PERFORM auth._audit('user_invited', u.id);
+	RETURN u.id;
 END
 $$;
 COMMENT ON FUNCTION auth.invite_user(text, name, jsonb, jsonb) IS
