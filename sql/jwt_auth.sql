@@ -1054,10 +1054,11 @@ COMMENT ON FUNCTION auth._end_sessions(uuid, uuid, text) IS
 CREATE FUNCTION auth._is_email(email text)
 RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' AND octet_length(email) <= 254
+-- Without what a mail program would take for the end of one, or for several.
+SELECT email ~ '^[^]@[:space:][:cntrl:]"(),:;<>\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\[]+$' AND octet_length(email) <= 254
 $$;
 COMMENT ON FUNCTION auth._is_email(text) IS
-'Internal: whether a text can be an address';
+'Internal: whether a text can be one address';
 
 CREATE FUNCTION auth._profile_problem(email text, username text, metadata jsonb)
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -39,7 +39,7 @@ DELETE FROM auth.audit_log;
 --
 SELECT label, email, pg_temp.outcome(reset) AS reset, pg_temp.outcome(link) AS link, pg_temp.outcome(confirmation) AS confirmation
 FROM (VALUES ('known', 'ann@example.com'), ('in other case', 'ANN@example.com'), ('unknown', 'nobody@example.com'), ('disabled', 'off@example.com'),
-			 ('none', NULL), ('no address', 'ann')) AS attempt (label, email),
+			 ('none', NULL), ('no address', 'ann'), ('several', 'x,ann@example.com'), ('in brackets', '<ann@example.com>'), ('quoted', '"ann"@example.com'), ('a backslash', 'a\b@example.com')) AS attempt (label, email),
 	 LATERAL (SELECT auth.request_password_reset(email), auth.request_magic_link(email), auth.request_email_confirmation(email) OFFSET 0) AS a (reset, link, confirmation);
 SELECT purpose, u.email, octet_length(token_hash) AS hash, t.expires_at - t.created_at > '14 min' AS lasts FROM auth.one_time_tokens t JOIN auth.users u ON u.id = user_id ORDER BY 1;
 SELECT kind, email, octet_length(wrapped_token) AS wrapped, user_id = (SELECT id FROM auth.users WHERE username = 'ann') AS of_ann FROM auth.outbox ORDER BY created_at;
