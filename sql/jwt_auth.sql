@@ -167,6 +167,7 @@ CREATE TABLE auth.outbox (
 	expires_at timestamptz NOT NULL
 );
 CREATE INDEX outbox_created ON auth.outbox (created_at);
+CREATE INDEX outbox_expires ON auth.outbox (expires_at);
 CREATE INDEX outbox_user ON auth.outbox (user_id);
 
 -- When a message was last asked for, whether or not anybody has the name.
@@ -2061,21 +2062,25 @@ DECLARE
 	-- Nobody has the same work done, and the foreign key throws it away.
 	recipient uuid := coalesce(user_id, gen_random_uuid());
 	expiry timestamptz := clock_timestamp() + message.lifetime;
-	made record;
+	new_hash bytea;
+	new_token bytea;
 BEGIN
-	made := auth._make_token(message_id);
-	PERFORM auth._drop_messages(recipient, ARRAY[kind]);
-	WITH token AS (
-		INSERT INTO auth.one_time_tokens (user_id, purpose, token_hash, email, expires_at)
-		SELECT recipient, _send.kind, made.token_hash, _send.email, expiry WHERE message.has_token
-		ON CONFLICT ON CONSTRAINT one_time_tokens_pkey DO UPDATE
-		SET token_hash = excluded.token_hash, email = excluded.email, created_at = excluded.created_at,
-			expires_at = excluded.expires_at)
-	INSERT INTO auth.outbox (id, kind, user_id, email, wrapped_token, expires_at)
-	VALUES (message_id, _send.kind, recipient, _send.email, CASE WHEN message.has_token THEN made.wrapped_token END, expiry);
-	PERFORM pg_notify('jwt_auth_outbox', '');
-EXCEPTION WHEN foreign_key_violation THEN
-	-- Everybody may listen.
+	SELECT m.token_hash, m.wrapped_token INTO new_hash, new_token
+	FROM auth._make_token(message_id) m WHERE message.has_token;
+	BEGIN
+		PERFORM auth._drop_messages(recipient, ARRAY[kind]);
+		WITH token AS (
+			INSERT INTO auth.one_time_tokens (user_id, purpose, token_hash, email, expires_at)
+			SELECT recipient, _send.kind, new_hash, _send.email, expiry WHERE message.has_token
+			ON CONFLICT ON CONSTRAINT one_time_tokens_pkey DO UPDATE
+			SET token_hash = excluded.token_hash, email = excluded.email, created_at = excluded.created_at,
+				expires_at = excluded.expires_at)
+		INSERT INTO auth.outbox (id, kind, user_id, email, wrapped_token, expires_at)
+		VALUES (message_id, _send.kind, recipient, _send.email, new_token, expiry);
+	EXCEPTION WHEN foreign_key_violation THEN
+		NULL;
+	END;
+	-- For nobody too: everybody may listen.
 	PERFORM pg_notify('jwt_auth_outbox', '');
 END
 $$;
@@ -2499,10 +2504,11 @@ CREATE FUNCTION auth._drop_expired_messages()
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	instant timestamptz := clock_timestamp();
 	dropped bigint;
 BEGIN
 	DELETE FROM auth.outbox o
-	WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x WHERE x.expires_at <= clock_timestamp() FOR UPDATE SKIP LOCKED));
+	WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x WHERE x.expires_at <= instant FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS dropped = ROW_COUNT;
 	RETURN dropped;
 END
