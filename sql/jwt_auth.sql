@@ -145,6 +145,39 @@ CREATE TABLE auth.login_failures (
 	PRIMARY KEY (identifier_hash, source)
 );
 
+-- The newest of each purpose; the address is the one that it went to.
+CREATE TABLE auth.one_time_tokens (
+	user_id uuid REFERENCES auth.users (id) ON DELETE CASCADE,
+	purpose text COLLATE "C",
+	token_hash bytea NOT NULL UNIQUE,
+	email text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (user_id, purpose)
+);
+
+-- What the mailer is to send.
+CREATE TABLE auth.outbox (
+	id uuid PRIMARY KEY,
+	kind text COLLATE "C" NOT NULL,
+	user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+	email text NOT NULL,
+	wrapped_token bytea,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL
+);
+CREATE INDEX outbox_created ON auth.outbox (created_at);
+CREATE INDEX outbox_expires ON auth.outbox (expires_at);
+CREATE INDEX outbox_user ON auth.outbox (user_id);
+
+-- When a message was last asked for, whether or not anybody has the name.
+CREATE TABLE auth.message_pace (
+	kind text COLLATE "C",
+	name_hash bytea,
+	last_at timestamptz NOT NULL,
+	PRIMARY KEY (kind, name_hash)
+);
+
 -- No reference to users: what happened stays when a user goes.
 CREATE TABLE auth.audit_log (
 	id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -168,7 +201,10 @@ SELECT pg_extension_config_dump('auth.keys', '');
 SELECT pg_extension_config_dump('auth.issuers', '');
 SELECT pg_extension_config_dump('auth.identities', '');
 SELECT pg_extension_config_dump('auth.login_failures', '');
+SELECT pg_extension_config_dump('auth.one_time_tokens', '');
 SELECT pg_extension_config_dump('auth.audit_log', '');
+-- Not outbox: a copy of the database would send again, to real people, what the
+-- original sends a moment later.  Nor message_pace, which is of no use by then.
 
 --
 -- Tokens with a key in hand
@@ -596,6 +632,11 @@ BEGIN
 		RAISE EXCEPTION 'reason must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM auth._require_read_committed();
+	-- Those too that are being made, but without waiting for a mailer.
+	LOCK TABLE auth.one_time_tokens IN SHARE ROW EXCLUSIVE MODE;
+	DELETE FROM auth.one_time_tokens;
+	DELETE FROM auth.outbox o
+	WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x WHERE x.wrapped_token IS NOT NULL FOR UPDATE SKIP LOCKED));
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	instant := clock_timestamp();
 	active := ARRAY(SELECT k FROM auth._active_key('access') k WHERE k.kid IS NOT NULL
@@ -615,7 +656,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION auth.revoke_all(text) IS
-'After a leak or a restored backup: revokes every key, makes new ones, ends every session; returns the counts';
+'After a leak or a restored backup: revokes every key, makes new ones, ends every session, voids every one-time token; returns the counts';
 
 CREATE FUNCTION auth.rewrap_keys()
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -624,7 +665,8 @@ DECLARE
 	rewrapped int;
 BEGIN
 	PERFORM auth._require_read_committed();
-	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE auth.outbox, auth.keys IN SHARE ROW EXCLUSIVE MODE;
+	UPDATE auth.outbox o SET wrapped_token = auth._rewrap_token(o.id, o.wrapped_token) WHERE o.wrapped_token IS NOT NULL;
 	UPDATE auth.keys k SET wrapped_key = auth._rewrap(k.kid, k.purpose, k.algorithm, k.wrapped_key)
 	WHERE k.wrapped_key IS NOT NULL AND k.revoked_at IS NULL;
 	GET DIAGNOSTICS rewrapped = ROW_COUNT;
@@ -635,7 +677,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION auth.rewrap_keys() IS
-'Wraps all keys under the present master key file, those too that the previous one wrapped; returns how many';
+'Wraps all keys, and the tokens of messages, under the present master key file, those too that the previous one wrapped; returns how many keys';
 
 CREATE VIEW auth.key_status AS
 SELECT k.kid, k.purpose, k.algorithm,
@@ -1037,10 +1079,11 @@ COMMENT ON FUNCTION auth._end_sessions(uuid, uuid, text) IS
 CREATE FUNCTION auth._is_email(email text)
 RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT email ~ '^[^@[:space:][:cntrl:]]+@[^@[:space:][:cntrl:]]+$' AND octet_length(email) <= 254
+-- Without what a mail program would take for the end of one, or for several.
+SELECT email ~ '^[^]@[:space:][:cntrl:]"(),:;<>\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\[]+$' AND octet_length(email) <= 254
 $$;
 COMMENT ON FUNCTION auth._is_email(text) IS
-'Internal: whether a text can be an address';
+'Internal: whether a text can be one address';
 
 CREATE FUNCTION auth._profile_problem(email text, username text, metadata jsonb)
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -1076,7 +1119,9 @@ DECLARE
 	problem text;
 BEGIN
 	IF auth._setting('registration') <> 'open' THEN
-		RETURN auth._error(403, 'access_denied', 'signup_disabled', 'registration is closed');
+		RETURN auth._error(403, 'access_denied', 'signup_disabled',
+						   CASE auth._setting('registration') WHEN 'invited' THEN 'registration takes an invitation'
+							ELSE 'registration is closed' END);
 	END IF;
 	problem := auth._profile_problem(coalesce(email, ''), NULL, NULL);
 	IF problem IS NOT NULL THEN
@@ -1142,6 +1187,41 @@ $$;
 COMMENT ON FUNCTION auth._hook_failed() IS
 'Internal: the answer where a hook has failed';
 
+CREATE FUNCTION auth._registration_conflict(email text, username text, user_metadata jsonb)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	in_secret boolean := auth._setting('require_confirmed_email');
+	owner auth.users;
+	nobody auth.users;
+BEGIN
+	SELECT * INTO owner FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(_registration_conflict.email COLLATE "C");
+	-- In secret, a username that is taken must be refused with any address.
+	IF owner.id IS NULL OR in_secret AND EXISTS (
+		SELECT FROM auth.users x WHERE lower(x.username COLLATE "C") = lower(_registration_conflict.username COLLATE "C"))
+	THEN
+		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
+	END IF;
+	IF NOT in_secret THEN
+		RETURN auth._error(409, 'invalid_request', 'email_exists', 'an account with this email already exists');
+	END IF;
+	PERFORM auth._send_paced('account_exists', owner, owner.email);
+	PERFORM auth._audit('registration_repeated', owner.id);
+	nobody.id := gen_random_uuid();
+	nobody.email := email;
+	nobody.username := username;
+	nobody.role := auth._setting('default_role');
+	nobody.is_active := true;
+	nobody.user_metadata := user_metadata;
+	nobody.app_metadata := '{}';
+	nobody.created_at := clock_timestamp();
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(nobody);
+END
+$$;
+COMMENT ON FUNCTION auth._registration_conflict(text, text, jsonb) IS
+'Internal: the answer to who registers with what is taken; where addresses must be confirmed, that for a new account, and its owner is told';
+
 CREATE FUNCTION auth.register(email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT '{}')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1160,10 +1240,10 @@ BEGIN
 	ON CONFLICT DO NOTHING
 	RETURNING * INTO u;
 	IF NOT FOUND THEN
-		IF EXISTS (SELECT FROM auth.users x WHERE lower(x.email COLLATE "C") = lower(register.email COLLATE "C")) THEN
-			RETURN auth._error(409, 'invalid_request', 'email_exists', 'an account with this email already exists');
-		END IF;
-		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
+		RETURN auth._registration_conflict(email, username, metadata);
+	END IF;
+	IF auth._setting('require_confirmed_email')::boolean THEN
+		PERFORM auth._paced('email_confirmation', email), auth._send('email_confirmation', u.id, email);
 	END IF;
 	PERFORM auth._user_created(u.id, u.user_metadata);
 	PERFORM auth._audit('registered', u.id);
@@ -1326,6 +1406,24 @@ $$;
 COMMENT ON FUNCTION auth._user_kept_elsewhere(uuid) IS
 'Internal: the user whom jwt_auth.credential_check has named, with a row here from the first time on';
 
+CREATE FUNCTION auth._sign_in_problem(u auth.users, client_id text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT u.is_active THEN
+		PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
+		RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+	END IF;
+	IF u.email IS NOT NULL AND u.email_confirmed_at IS NULL AND auth._setting('require_confirmed_email')::boolean THEN
+		PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "email_not_confirmed"}');
+		RETURN auth._error(400, 'invalid_grant', 'email_not_confirmed', 'the email address has not been confirmed');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._sign_in_problem(auth.users, text) IS
+'Internal: the error object for who may not sign in even with the right password, or NULL';
+
 CREATE FUNCTION auth.login(email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL,
 	client_id text DEFAULT 'default')
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1366,9 +1464,9 @@ BEGIN
 		IF elsewhere IS NOT NULL THEN
 			u := auth._user_kept_elsewhere(guess.user_id);
 		END IF;
-		IF NOT u.is_active THEN
-			PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "user_banned"}');
-			RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+		problem := auth._sign_in_problem(u, client_id);
+		IF problem IS NOT NULL THEN
+			RETURN problem;
 		END IF;
 		new_hash := CASE WHEN elsewhere IS NULL AND auth._hash_is_cheap(u.password_hash) THEN auth._hash_password(password) END;
 		-- Only if the hash is still the one just verified: whoever changes the
@@ -1672,6 +1770,8 @@ BEGIN
 		END;
 	END LOOP;
 	PERFORM auth._forget_failures(identifier, 'change_password');
+	PERFORM auth._send_paced('password_changed', u, u.email);
+	PERFORM auth._void_tokens(signed_in);
 	PERFORM auth._end_sessions(signed_in, auth.session_id(), 'password_changed');
 	PERFORM auth._audit('password_changed', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
@@ -1728,6 +1828,7 @@ BEGIN
 		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
 	END IF;
 	IF NOT active THEN
+		PERFORM auth._void_tokens(set_active.user_id);
 		PERFORM auth._end_sessions(set_active.user_id, NULL, 'user_inactive');
 	END IF;
 	PERFORM auth._audit(CASE WHEN active THEN 'user_enabled' ELSE 'user_disabled' END, set_active.user_id);
@@ -1780,6 +1881,7 @@ BEGIN
 	WHERE x.id = set_password.user_id
 	RETURNING * INTO u;
 	PERFORM auth._changed_user(u, 'password_set');
+	PERFORM auth._void_tokens(u.id);
 	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
 END
 $$;
@@ -1988,6 +2090,10 @@ BEGIN
 					 FROM auth.refresh_tokens s WHERE s.user_id = u.id),
 		'identities', (SELECT coalesce(jsonb_agg(to_jsonb(i) - 'user_id' ORDER BY i.created_at), '[]')
 					   FROM auth.identities i WHERE i.user_id = u.id),
+		'one_time_tokens', (SELECT coalesce(jsonb_agg(to_jsonb(t) - '{user_id,token_hash}'::text[] ORDER BY t.created_at), '[]')
+							FROM auth.one_time_tokens t WHERE t.user_id = u.id),
+		'messages', (SELECT coalesce(jsonb_agg(to_jsonb(o) - '{user_id,wrapped_token}'::text[] ORDER BY o.created_at), '[]')
+					 FROM auth.outbox o WHERE o.user_id = u.id),
 		'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - '{id,user_id}'::text[] ORDER BY e.at), '[]')
 				   FROM auth.audit_log e WHERE e.user_id = u.id));
 END
@@ -2001,6 +2107,11 @@ AS $$
 BEGIN
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
 	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
+	DELETE FROM auth.message_pace p
+	WHERE (p.kind, p.name_hash) IN (
+		SELECT x.kind, x.name_hash FROM auth.message_pace x
+		WHERE x.name_hash = ANY (ARRAY[auth._identifier_hash(OLD.email), auth._identifier_hash(OLD.id::text)])
+		FOR UPDATE SKIP LOCKED);
 	PERFORM auth._audit('user_deleted', OLD.id);
 	RETURN NULL;
 END
@@ -2011,6 +2122,523 @@ COMMENT ON FUNCTION auth._forget_user() IS
 -- A trigger, so that it comes with every deletion and with nothing else.
 CREATE TRIGGER forget AFTER DELETE ON auth.users
 	FOR EACH ROW EXECUTE FUNCTION auth._forget_user();
+
+--
+-- One-time tokens and the messages that carry them.  Whoever asks learns
+-- nothing: same answer, same work, whoever has the address.  Rows are locked in
+-- the order users, message_pace, one_time_tokens, refresh_tokens; nobody waits
+-- for one of outbox but who deletes a user.
+--
+
+CREATE FUNCTION auth._message_kind(kind text, OUT has_token boolean, OUT lifetime interval)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT k.has_token, k.lifetime
+FROM (VALUES
+	('password_reset', true, interval '1 hour'),
+	('magic_link', true, '15 min'),
+	('email_confirmation', true, '1 day'),
+	('email_change', true, '1 day'),
+	('invitation', true, '7 days'),
+	-- these only tell
+	('account_exists', false, '1 day'),
+	('email_change_notice', false, '1 day'),
+	('password_changed', false, '1 day')
+) AS k (kind, has_token, lifetime)
+WHERE k.kind = _message_kind.kind
+$$;
+COMMENT ON FUNCTION auth._message_kind(text) IS
+'Internal: whether messages of this kind carry a token, and how long they are good';
+
+CREATE FUNCTION auth._make_token(message_id uuid, OUT token_hash bytea, OUT wrapped_token bytea)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_make_token';
+COMMENT ON FUNCTION auth._make_token(uuid) IS
+'Internal: a random one-time token, as it is kept for checking and as it waits in the outbox';
+
+CREATE FUNCTION auth._unwrap_token(message_id uuid, wrapped_token bytea)
+RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_unwrap_token';
+COMMENT ON FUNCTION auth._unwrap_token(uuid, bytea) IS
+'Internal: the token of a message';
+
+CREATE FUNCTION auth._rewrap_token(message_id uuid, wrapped_token bytea)
+RETURNS bytea LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_rewrap_token';
+COMMENT ON FUNCTION auth._rewrap_token(uuid, bytea) IS
+'Internal: the token of a message, wrapped again under the master key file of now';
+
+CREATE FUNCTION auth._token_hash(token text)
+RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE WHEN octet_length(token) = 43 THEN
+	CASE WHEN token ~ '^[A-Za-z0-9_-]+$' THEN sha256(convert_to(token, 'UTF8')) END END
+$$;
+COMMENT ON FUNCTION auth._token_hash(text) IS
+'Internal: what a one-time token is found by; NULL for what cannot be one';
+
+CREATE FUNCTION auth._send(kind text, user_id uuid, email text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	message record := auth._message_kind(kind);
+	message_id uuid := gen_random_uuid();
+	-- Nobody has the same work done, and the foreign key throws it away.
+	recipient uuid := coalesce(user_id, gen_random_uuid());
+	expiry timestamptz := clock_timestamp() + message.lifetime;
+	new_hash bytea;
+	new_token bytea;
+BEGIN
+	SELECT m.token_hash, m.wrapped_token INTO new_hash, new_token
+	FROM auth._make_token(message_id) m WHERE message.has_token;
+	BEGIN
+		PERFORM auth._drop_messages(recipient, ARRAY[kind]);
+		WITH token AS (
+			INSERT INTO auth.one_time_tokens (user_id, purpose, token_hash, email, expires_at)
+			SELECT recipient, _send.kind, new_hash, _send.email, expiry WHERE message.has_token
+			ON CONFLICT ON CONSTRAINT one_time_tokens_pkey DO UPDATE
+			SET token_hash = excluded.token_hash, email = excluded.email, created_at = excluded.created_at,
+				expires_at = excluded.expires_at)
+		INSERT INTO auth.outbox (id, kind, user_id, email, wrapped_token, expires_at)
+		VALUES (message_id, _send.kind, recipient, _send.email, new_token, expiry);
+	EXCEPTION WHEN foreign_key_violation THEN
+		NULL;
+	END;
+	-- For nobody too: everybody may listen.
+	PERFORM pg_notify('jwt_auth_outbox', '');
+END
+$$;
+COMMENT ON FUNCTION auth._send(text, uuid, text) IS
+'Internal: a message for the mailer, with a new token where its kind has one, which voids the one before; none where user_id is NULL';
+
+CREATE FUNCTION auth._drop_messages(user_id uuid, kinds text[])
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- What a mailer is sending is as good as sent, and nobody waits for it.
+DELETE FROM auth.outbox o
+WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x
+						WHERE x.user_id = _drop_messages.user_id AND x.kind = ANY (kinds)
+						FOR UPDATE SKIP LOCKED))
+$$;
+COMMENT ON FUNCTION auth._drop_messages(uuid, text[]) IS
+'Internal: takes back messages of these kinds that no mailer has taken';
+
+CREATE FUNCTION auth._void_tokens(user_id uuid)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- all but email_confirmation, which opens nothing
+	purposes text[] := '{password_reset,magic_link,email_change,invitation}';
+BEGIN
+	DELETE FROM auth.one_time_tokens t WHERE t.user_id = _void_tokens.user_id AND t.purpose = ANY (purposes);
+	PERFORM auth._drop_messages(_void_tokens.user_id, purposes);
+END
+$$;
+COMMENT ON FUNCTION auth._void_tokens(uuid) IS
+'Internal: voids the one-time tokens that let somebody into an account or take it over';
+
+CREATE FUNCTION auth._paced(kind text, name text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	instant timestamptz := clock_timestamp();
+	due boolean;
+BEGIN
+	-- It writes each time, so that the answer takes as long.
+	INSERT INTO auth.message_pace AS p (kind, name_hash, last_at)
+	VALUES (_paced.kind, auth._identifier_hash(name), instant)
+	ON CONFLICT ON CONSTRAINT message_pace_pkey DO UPDATE
+	SET last_at = CASE WHEN p.last_at + auth._setting('message_interval')::interval > instant THEN p.last_at ELSE instant END
+	RETURNING p.last_at = instant INTO due;
+	RETURN due;
+END
+$$;
+COMMENT ON FUNCTION auth._paced(text, text) IS
+'Internal: whether a message of this kind for this name is due, and if so it counts; of names that nobody has too';
+
+CREATE FUNCTION auth._send_paced(kind text, u auth.users, email text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	recipient uuid;
+BEGIN
+	IF email IS NULL THEN
+		RETURN false;
+	END IF;
+	recipient := CASE WHEN auth._paced(kind, email) AND u.is_active THEN u.id END;
+	PERFORM auth._send(kind, recipient, email);
+	RETURN recipient IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._send_paced(text, auth.users, text) IS
+'Internal: the same, at most once in jwt_auth.message_interval, and for who may sign in alone; whether it is sent';
+
+CREATE FUNCTION auth._request_message(kind text, email text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := coalesce(auth._unavailable('auth.request_' || kind), auth._email_problem(email));
+	u auth.users;
+	sent boolean;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	-- The lock that a foreign key to the row takes anyway, but before others.
+	SELECT * INTO u FROM auth.users x
+	WHERE lower(x.email COLLATE "C") = lower(_request_message.email COLLATE "C")
+	  AND (kind <> 'email_confirmation' OR x.email_confirmed_at IS NULL)
+	FOR KEY SHARE;
+	sent := auth._send_paced(kind, u, coalesce(u.email, email));
+	PERFORM auth._audit('message_requested', u.id, details => jsonb_build_object('kind', kind, 'sent', sent));
+	PERFORM auth._respond(NULL);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION auth._request_message(text, text) IS
+'Internal: what the functions for people who are not signed in have in common; {}, or an error object';
+
+CREATE FUNCTION auth._email_problem(email text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem text := auth._profile_problem(coalesce(email, ''), NULL, NULL);
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', problem);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._email_problem(text) IS
+'Internal: the error object for what cannot be an address, or NULL';
+
+CREATE FUNCTION auth.request_password_reset(email text)
+RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT auth._request_message('password_reset', email) $$;
+COMMENT ON FUNCTION auth.request_password_reset(text) IS
+'Has the mailer send a token for reset_password() to this address, if somebody has it';
+
+CREATE FUNCTION auth.request_magic_link(email text)
+RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT auth._request_message('magic_link', email) $$;
+COMMENT ON FUNCTION auth.request_magic_link(text) IS
+'Has the mailer send a token for login_with_magic_link() to this address, if somebody has it';
+
+CREATE FUNCTION auth.request_email_confirmation(email text)
+RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT auth._request_message('email_confirmation', email) $$;
+COMMENT ON FUNCTION auth.request_email_confirmation(text) IS
+'Has the mailer send a token for confirm_email() to this address, if somebody has it and has not confirmed it';
+
+CREATE FUNCTION auth.request_email_change(email text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	signed_in uuid := auth._require_uid();
+	problem jsonb := coalesce(auth._unavailable('auth.request_email_change'), auth._email_problem(email));
+	u auth.users;
+	owner auth.users;
+	sent boolean;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR KEY SHARE;
+	IF NOT FOUND THEN
+		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	IF NOT auth._paced('email_change', signed_in::text) THEN
+		RETURN auth._too_many(429, ceil(extract(epoch FROM auth._setting('message_interval')::interval))::int,
+							  'over_email_send_rate_limit', 'a change was requested a moment ago; try again later');
+	END IF;
+	-- That somebody else has the address is told to them alone.
+	SELECT * INTO owner FROM auth.users x
+	WHERE lower(x.email COLLATE "C") = lower(request_email_change.email COLLATE "C") AND x.id <> signed_in;
+	IF owner.id IS NULL THEN
+		sent := auth._send_paced('email_change', u, email);
+	ELSE
+		sent := auth._send_paced('account_exists', owner, owner.email);
+	END IF;
+	PERFORM auth._send_paced('email_change_notice', u, u.email);
+	PERFORM auth._audit('message_requested', u.id, details => jsonb_build_object('kind', 'email_change', 'sent', sent AND owner.id IS NULL));
+	PERFORM auth._respond(NULL);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION auth.request_email_change(text) IS
+'Has the mailer send a token for confirm_email() to the verified user''s new address, and a notice to the old one';
+
+CREATE FUNCTION auth.invite_user(email text, role name DEFAULT NULL, user_metadata jsonb DEFAULT '{}',
+	app_metadata jsonb DEFAULT '{}')
+RETURNS uuid LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u auth.users;
+BEGIN
+	PERFORM auth._check(auth._profile_problem(coalesce(email, ''), NULL, NULL));
+	IF auth._setting('registration') = 'closed' THEN
+		RAISE EXCEPTION 'registration is closed'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Set "jwt_auth.registration" to "invited".';
+	END IF;
+	-- Somebody who has not come yet is invited once more.
+	SELECT * INTO u FROM auth.users x
+	WHERE lower(x.email COLLATE "C") = lower(invite_user.email COLLATE "C")
+	  AND x.is_active AND x.password_hash IS NULL AND x.email_confirmed_at IS NULL
+	FOR KEY SHARE;
+	IF NOT FOUND THEN
+		u.id := auth.import_user(email, role => role, user_metadata => user_metadata, app_metadata => app_metadata);
+		u.email := email;
+	END IF;
+	PERFORM auth._send('invitation', u.id, u.email);
+	PERFORM auth._audit('user_invited', u.id);
+	RETURN u.id;
+END
+$$;
+COMMENT ON FUNCTION auth.invite_user(text, name, jsonb, jsonb) IS
+'Creates a user who chooses a password with a token for accept_invitation(), which the mailer sends; returns the id';
+
+CREATE FUNCTION auth._live_token(token text, purposes text[])
+RETURNS auth.one_time_tokens LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- One that went to another address than the user's of now proves nothing any more.
+SELECT t FROM auth.one_time_tokens t JOIN auth.users u ON u.id = t.user_id
+WHERE t.token_hash = auth._token_hash(token) AND t.purpose = ANY (purposes) AND t.expires_at > clock_timestamp()
+  AND u.is_active AND (t.purpose = 'email_change' OR lower(u.email COLLATE "C") = lower(t.email COLLATE "C"))
+$$;
+COMMENT ON FUNCTION auth._live_token(text, text[]) IS
+'Internal: the one-time token of one of these purposes, if it is good now; NULLs otherwise';
+
+CREATE FUNCTION auth._consume_token(token text, purposes text[])
+RETURNS auth.one_time_tokens LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t auth.one_time_tokens := auth._live_token(token, purposes);
+BEGIN
+	PERFORM FROM auth.users u WHERE u.id = t.user_id FOR NO KEY UPDATE;
+	-- The user may have changed while this one waited, and so may the token.
+	t := auth._live_token(token, purposes);
+	DELETE FROM auth.one_time_tokens x
+	WHERE x.user_id = t.user_id AND x.purpose = t.purpose AND x.token_hash = t.token_hash
+	RETURNING * INTO t;
+	RETURN t;
+END
+$$;
+COMMENT ON FUNCTION auth._consume_token(text, text[]) IS
+'Internal: uses a one-time token up, with its user''s row locked; NULLs where it is no good';
+
+CREATE FUNCTION auth._refuse_token(client_id text DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._audit('login_failed', NULL, NULL, client_id, '{"reason": "otp_expired"}');
+	RETURN auth._error(403, 'invalid_grant', 'otp_expired', 'the link has been used, has expired, or never was any good');
+END
+$$;
+COMMENT ON FUNCTION auth._refuse_token(text) IS
+'Internal: the answer to a one-time token that is no good, whatever the reason';
+
+CREATE FUNCTION auth._consume_for_password(token text, purpose text, password text,
+	OUT problem jsonb, OUT user_id uuid, OUT password_hash text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF auth._password_problem(password) IS NOT NULL THEN
+		problem := auth._error(400, 'invalid_request', 'weak_password', auth._password_problem(password));
+		RETURN;
+	END IF;
+	-- Looked at first, so that nobody has passwords hashed for nothing; used up
+	-- afterwards, so that no lock is held meanwhile.
+	IF (auth._live_token(token, ARRAY[purpose])).user_id IS NOT NULL THEN
+		password_hash := auth._hash_password(password);
+		user_id := (auth._consume_token(token, ARRAY[purpose])).user_id;
+	END IF;
+	IF user_id IS NULL THEN
+		problem := auth._refuse_token();
+	END IF;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	problem := auth._too_many(503, 1, 'over_request_rate_limit', 'too many passwords at once; try again');
+END
+$$;
+COMMENT ON FUNCTION auth._consume_for_password(text, text, text) IS
+'Internal: uses a token up and hashes the password that comes with it, or says why not; the user''s row is locked then';
+
+CREATE FUNCTION auth.reset_password(token text, new_password text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable('auth.reset_password');
+	consumed record;
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	consumed := auth._consume_for_password(token, 'password_reset', new_password);
+	IF consumed.problem IS NOT NULL THEN
+		RETURN consumed.problem;
+	END IF;
+	UPDATE auth.users x
+	SET password_hash = consumed.password_hash, email_confirmed_at = coalesce(x.email_confirmed_at, clock_timestamp()),
+		updated_at = clock_timestamp()
+	WHERE x.id = consumed.user_id
+	RETURNING * INTO u;
+	PERFORM auth._send_paced('password_changed', u, u.email);
+	PERFORM auth._void_tokens(u.id);
+	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+	PERFORM auth._audit('password_reset', u.id);
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+END
+$$;
+COMMENT ON FUNCTION auth.reset_password(text, text) IS
+'Sets a password with a token that came by mail, confirms the address and ends all sessions; the user, or an error object';
+
+CREATE FUNCTION auth.accept_invitation(token text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable('auth.accept_invitation');
+	consumed record;
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF auth._setting('registration') = 'closed' THEN
+		RETURN auth._error(403, 'access_denied', 'signup_disabled', 'registration is closed');
+	END IF;
+	IF auth._profile_problem(NULL, username, user_metadata) IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'validation_failed', auth._profile_problem(NULL, username, user_metadata));
+	END IF;
+	consumed := auth._consume_for_password(token, 'invitation', password);
+	IF consumed.problem IS NOT NULL THEN
+		RETURN consumed.problem;
+	END IF;
+	UPDATE auth.users x
+	SET password_hash = consumed.password_hash, email_confirmed_at = clock_timestamp(),
+		username = coalesce(accept_invitation.username, x.username),
+		user_metadata = coalesce(accept_invitation.user_metadata, x.user_metadata), updated_at = clock_timestamp()
+	WHERE x.id = consumed.user_id
+	RETURNING * INTO u;
+	PERFORM auth._void_tokens(u.id);
+	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
+	PERFORM auth._audit('invitation_accepted', u.id);
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+EXCEPTION WHEN unique_violation THEN
+	-- The token is as it was.
+	RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
+END
+$$;
+COMMENT ON FUNCTION auth.accept_invitation(text, text, text, jsonb) IS
+'Sets the password of a user who was invited, and what they say of themself; the user, or an error object';
+
+CREATE FUNCTION auth.confirm_email(token text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable('auth.confirm_email');
+	t auth.one_time_tokens;
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	t := auth._consume_token(token, '{email_confirmation,email_change}');
+	IF t.user_id IS NULL THEN
+		RETURN auth._refuse_token();
+	END IF;
+	UPDATE auth.users x
+	SET email = CASE t.purpose WHEN 'email_change' THEN t.email ELSE x.email END,
+		email_confirmed_at = clock_timestamp(), updated_at = clock_timestamp()
+	WHERE x.id = t.user_id
+	RETURNING * INTO u;
+	IF t.purpose = 'email_change' THEN
+		PERFORM auth._void_tokens(u.id);
+	END IF;
+	PERFORM auth._audit(CASE t.purpose WHEN 'email_change' THEN 'email_changed' ELSE 'email_confirmed' END, u.id);
+	PERFORM auth._flush_commit();
+	PERFORM auth._respond(NULL);
+	RETURN auth._user_json(u);
+EXCEPTION WHEN unique_violation THEN
+	RETURN auth._error(409, 'invalid_request', 'email_exists', 'an account with this email already exists');
+END
+$$;
+COMMENT ON FUNCTION auth.confirm_email(text) IS
+'Confirms an address, or completes its change, with a token that came by mail; the user, or an error object';
+
+CREATE FUNCTION auth.login_with_magic_link(token text, client_id text DEFAULT 'default')
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem jsonb := auth._unavailable('auth.login_with_magic_link');
+	instant timestamptz := clock_timestamp();
+	t auth.one_time_tokens;
+	u auth.users;
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	IF auth._client_policy(client_id) IS NULL THEN
+		RETURN auth._error(400, 'invalid_client', 'invalid_client', 'unknown client');
+	END IF;
+	t := auth._consume_token(token, '{magic_link}');
+	IF t.user_id IS NULL THEN
+		RETURN auth._refuse_token(client_id);
+	END IF;
+	-- Whoever registered with an address without confirming it need not be whose
+	-- it is: what they have set up does not stay.
+	UPDATE auth.users x
+	SET last_login_at = instant, email_confirmed_at = coalesce(x.email_confirmed_at, instant),
+		password_hash = CASE WHEN x.email_confirmed_at IS NOT NULL THEN x.password_hash END
+	WHERE x.id = t.user_id
+	RETURNING * INTO u;
+	IF u.email_confirmed_at = instant THEN
+		PERFORM auth._void_tokens(u.id);
+		PERFORM auth._end_sessions(u.id, NULL, 'email_confirmed');
+	END IF;
+	RETURN auth._open_session(u, client_id, '{otp}');
+END
+$$;
+COMMENT ON FUNCTION auth.login_with_magic_link(text, text) IS
+'Signs in with a token that came by mail, and confirms the address: a token response, or an error object';
+
+CREATE FUNCTION auth.take_messages(max_rows int DEFAULT 100)
+RETURNS TABLE (id uuid, kind text, user_id uuid, email text, token text, expires_at timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._check(CASE WHEN max_rows > 0 THEN NULL ELSE 'max_rows must be more than zero' END);
+	PERFORM auth._drop_expired_messages();
+	RETURN QUERY
+	WITH taken AS (
+		DELETE FROM auth.outbox o
+		WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x ORDER BY x.created_at LIMIT max_rows FOR UPDATE SKIP LOCKED))
+		RETURNING o.*)
+	SELECT t.id, t.kind, t.user_id, t.email, auth._unwrap_token(t.id, t.wrapped_token), t.expires_at
+	FROM taken t ORDER BY t.created_at;
+END
+$$;
+COMMENT ON FUNCTION auth.take_messages(int) IS
+'For the mailer: deletes the oldest messages and returns them, with their tokens in the clear; several mailers get different ones';
+
+CREATE FUNCTION auth._drop_expired_messages()
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	instant timestamptz := clock_timestamp();
+	dropped bigint;
+BEGIN
+	DELETE FROM auth.outbox o
+	WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x WHERE x.expires_at <= instant FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS dropped = ROW_COUNT;
+	RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION auth._drop_expired_messages() IS
+'Internal: deletes the messages that are of no use any more; returns how many';
 
 --
 -- Outside identity providers
@@ -2309,6 +2937,25 @@ BEGIN
 	WHERE f.last_at + auth._setting('lockout_duration')::interval < clock_timestamp();
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+	relation := 'message_pace';
+	DELETE FROM auth.message_pace p
+	WHERE (p.kind, p.name_hash) IN (
+		SELECT x.kind, x.name_hash FROM auth.message_pace x
+		WHERE x.last_at + auth._setting('message_interval')::interval < clock_timestamp()
+		FOR UPDATE SKIP LOCKED);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
+	relation := 'one_time_tokens';
+	DELETE FROM auth.one_time_tokens t
+	WHERE (t.user_id, t.purpose) IN (
+		SELECT x.user_id, x.purpose FROM auth.one_time_tokens x
+		WHERE x.expires_at <= clock_timestamp()
+		FOR UPDATE SKIP LOCKED);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
+	relation := 'outbox';
+	deleted := auth._drop_expired_messages();
+	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION auth.prune() IS
@@ -2355,6 +3002,15 @@ FROM (VALUES
 	('admin', 'auth.link_identity(uuid, text, text)'),
 	('admin', 'auth.unlink_identity(text, text)'),
 	('client', 'auth.login_with_id_token(text, text, text)'),
+	('client', 'auth.request_password_reset(text)'),
+	('client', 'auth.request_magic_link(text)'),
+	('client', 'auth.request_email_confirmation(text)'),
+	('client', 'auth.reset_password(text, text)'),
+	('client', 'auth.login_with_magic_link(text, text)'),
+	('client', 'auth.confirm_email(text)'),
+	('client', 'auth.accept_invitation(text, text, text, jsonb)'),
+	('admin', 'auth.invite_user(text, name, jsonb, jsonb)'),
+	('mailer', 'auth.take_messages(int)'),
 	('monitor', 'auth._setting(text)'),	-- which the views call
 	('authenticator', 'auth.pre_config()'),
 	('owner', 'auth.create_api(name, name, name, name, text)'),
@@ -2410,7 +3066,7 @@ BEGIN
 		RAISE EXCEPTION 'grantee must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF NOT EXISTS (SELECT FROM auth._bundle(bundle)) THEN
-		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "monitor", "authenticator" or "owner"'
+		RAISE EXCEPTION 'bundle must be "client", "admin", "keys", "mailer", "monitor", "authenticator" or "owner"'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	IF bundle = 'owner' THEN
@@ -2431,7 +3087,7 @@ CREATE FUNCTION auth.grant_access(grantee name, bundle text)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$ SELECT auth._change_access('grant', grantee, bundle) $$;
 COMMENT ON FUNCTION auth.grant_access(name, text) IS
-'Gives a role the functions and views of a bundle: client, admin, keys, monitor, authenticator or owner';
+'Gives a role the functions and views of a bundle: client, admin, keys, mailer, monitor, authenticator or owner';
 
 CREATE FUNCTION auth.revoke_access(grantee name, bundle text)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -2574,6 +3230,31 @@ BEGIN
 	PERFORM auth._api_function(schema_name, 'login_with_id_token', 'text, text', 'id_token text, nonce text DEFAULT NULL',
 		'jsonb SECURITY DEFINER', format('SELECT auth.login_with_id_token(id_token, nonce, %L)', client_id),
 		'Sign in with a token of a trusted identity provider', anyone);
+	PERFORM auth._api_function(schema_name, 'request_password_reset', 'text', 'email text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.request_password_reset(email)',
+		'Ask for a mail with a token for reset_password', anyone);
+	PERFORM auth._api_function(schema_name, 'reset_password', 'text, text', 'token text, new_password text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.reset_password(token, new_password)',
+		'Set a password with that token, and end all sessions', anyone);
+	PERFORM auth._api_function(schema_name, 'request_magic_link', 'text', 'email text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.request_magic_link(email)',
+		'Ask for a mail with a token for login_with_magic_link', anyone);
+	PERFORM auth._api_function(schema_name, 'login_with_magic_link', 'text', 'token text',
+		'jsonb SECURITY DEFINER', format('SELECT auth.login_with_magic_link(token, %L)', client_id),
+		'Sign in with that token', anyone);
+	PERFORM auth._api_function(schema_name, 'request_email_confirmation', 'text', 'email text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.request_email_confirmation(email)',
+		'Ask for a mail with a token for confirm_email', anyone);
+	PERFORM auth._api_function(schema_name, 'request_email_change', 'text', 'email text',
+		'jsonb', 'SELECT auth.request_email_change(email)',
+		'The same for a new address of the account that is signed in', person);
+	PERFORM auth._api_function(schema_name, 'confirm_email', 'text', 'token text',
+		'jsonb SECURITY DEFINER', 'SELECT auth.confirm_email(token)',
+		'Confirm an address, or complete its change, with that token', anyone);
+	PERFORM auth._api_function(schema_name, 'accept_invitation', 'text, text, text, jsonb',
+		'token text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT NULL',
+		'jsonb SECURITY DEFINER', 'SELECT auth.accept_invitation(token, password, username, user_metadata)',
+		'Set the password of an account that somebody was invited to', anyone);
 
 	RETURN format(E'# postgrest.conf; db-uri names the database and the role %s\n'
 				  'db-schemas = "%s"\ndb-anon-role = "%s"\n'
@@ -2610,7 +3291,7 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
 REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.issuers,
-	auth.identities, auth.login_failures, auth.audit_log, auth.key_status FROM PUBLIC;
+	auth.identities, auth.login_failures, auth.one_time_tokens, auth.outbox, auth.message_pace, auth.audit_log, auth.key_status FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;
@@ -2650,3 +3331,4 @@ GRANT EXECUTE ON FUNCTION auth.sessions() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.revoke_session(uuid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.change_password(text, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.update_me(jsonb, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth.request_email_change(text) TO PUBLIC;

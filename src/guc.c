@@ -57,10 +57,13 @@ static int	password_min_length;
 static int	audit;
 static char *client_ip_header;
 static int	registration;
+static bool require_confirmed_email;
+static int	message_interval;
 
 static const struct config_enum_entry registrations[] = {
 	{"open", 0, false},
-	{"closed", 1, false},
+	{"invited", 1, false},
+	{"closed", 2, false},
 	{NULL, 0, false}
 };
 
@@ -252,6 +255,10 @@ guc_init(void)
 	define_token_settings();
 	DefineCustomEnumVariable("jwt_auth.registration", "Who may register.", NULL,
 							 &registration, 0, registrations, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.require_confirmed_email", "Whether who registers must confirm the address before the first login.", NULL,
+							 &require_confirmed_email, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_seconds("jwt_auth.message_interval", "How long after a message to an address no other of its kind goes there.",
+				   &message_interval, 60, 0, DAY_SECONDS);
 	define_string("jwt_auth.default_role", "The database role that new users get.", &default_role, "authenticated");
 	DefineCustomIntVariable("jwt_auth.bcrypt_cost", "The cost of a password hash, as a power of two.", NULL,
 							&jwt_auth_bcrypt_cost, 12, 4, BCRYPT_MAX_COST, PGC_SUSET, 0, NULL, NULL, NULL);

@@ -498,9 +498,28 @@ purpose_argument(text *name)
 			 errmsg("purpose of a key must be \"access\" or \"refresh\"")));
 }
 
-/* Whether no key in use is wrapped, so that a master key may be made. */
+/* Whether a message waits whose token is wrapped. */
 static bool
-nothing_wrapped(void)
+outbox_holds_token(void)
+{
+	TableScan	scan;
+	Datum		values[OUTBOX_NATTS];
+	bool		nulls[OUTBOX_NATTS];
+	bool		found = false;
+
+	tables_scan_begin(&scan, TABLE_OUTBOX);
+	while (!found && tables_scan_next(&scan, values, nulls))
+		found = !nulls[OUTBOX_WRAPPED_TOKEN];
+	tables_scan_end(&scan);
+	return found;
+}
+
+/*
+ * Whether no key in use is wrapped, nor the token of a message, so that a
+ * master key may be made.
+ */
+bool
+keyring_nothing_wrapped(void)
 {
 	List	   *ring = tables_copy(&ring_copy);
 	ListCell   *cell;
@@ -512,7 +531,7 @@ nothing_wrapped(void)
 		if (key->wrapped != NULL && !key->revoked)
 			return false;
 	}
-	return true;
+	return !outbox_holds_token();
 }
 
 static char *
@@ -538,7 +557,7 @@ wrap_key(JoseKey *key, const char *context)
 		jose_raise_key(JOSE_CRYPTO_FAILURE);
 	PG_TRY();
 	{
-		wrapped = masterkey_wrap(bytes, len, context, nothing_wrapped());
+		wrapped = masterkey_wrap(bytes, len, context, keyring_nothing_wrapped());
 	}
 	PG_FINALLY();
 	{
@@ -655,20 +674,8 @@ jwt_auth_rewrap(PG_FUNCTION_ARGS)
 	char	   *context = wrap_context(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 									   text_to_cstring(PG_GETARG_TEXT_PP(1)),
 									   text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	size_t		len;
-	unsigned char *plain = masterkey_unwrap(PG_GETARG_BYTEA_PP(3), context, &len);
-	bytea	   *volatile wrapped = NULL;
 
-	PG_TRY();
-	{
-		wrapped = masterkey_wrap(plain, len, context, false);
-	}
-	PG_FINALLY();
-	{
-		OPENSSL_cleanse(plain, len);
-	}
-	PG_END_TRY();
-	PG_RETURN_BYTEA_P(wrapped);
+	PG_RETURN_BYTEA_P(masterkey_rewrap(PG_GETARG_BYTEA_PP(3), context));
 }
 
 /*

@@ -18,6 +18,7 @@ typedef enum KeyPurpose
 extern JoseStatus keyring_check_claims(const ClaimSet *claims, const char *issuer, TimestampTz now);
 extern JoseStatus keyring_check(Jwt *jwt, KeyPurpose purpose);
 extern JoseStatus keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt);
+extern bool keyring_nothing_wrapped(void);
 extern text *keyring_sign(KeyPurpose purpose, Jsonb *payload);
 extern void keyring_init(void);
 

@@ -310,3 +310,23 @@ masterkey_unwrap(bytea *wrapped, const char *context, size_t *len)
 	raise_file_error(jwt_auth_master_key_file, "is not the one that the keys are wrapped under",
 					 "Put the right file back, or revoke these keys and create new ones.");
 }
+
+/* The same bytes, wrapped again under the master key file of now. */
+bytea *
+masterkey_rewrap(bytea *wrapped, const char *context)
+{
+	size_t		len;
+	unsigned char *plain = masterkey_unwrap(wrapped, context, &len);
+	bytea	   *volatile rewrapped = NULL;
+
+	PG_TRY();
+	{
+		rewrapped = masterkey_wrap(plain, len, context, false);
+	}
+	PG_FINALLY();
+	{
+		OPENSSL_cleanse(plain, len);
+	}
+	PG_END_TRY();
+	return rewrapped;
+}

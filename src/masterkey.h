@@ -9,5 +9,6 @@
 
 extern bytea *masterkey_wrap(const unsigned char *plain, size_t len, const char *context, bool may_create);
 extern unsigned char *masterkey_unwrap(bytea *wrapped, const char *context, size_t *len);
+extern bytea *masterkey_rewrap(bytea *wrapped, const char *context);
 
 #endif							/* JWT_AUTH_MASTERKEY_H */

@@ -36,6 +36,7 @@ static const char *const table_names[AUTH_TABLES] = {
 	[TABLE_KEYS] = "keys",
 	[TABLE_ISSUERS] = "issuers",
 	[TABLE_IDENTITIES] = "identities",
+	[TABLE_OUTBOX] = "outbox",
 };
 
 /* Columns that somebody has added stay unread. */
@@ -46,6 +47,7 @@ static const int table_natts[AUTH_TABLES] = {
 	[TABLE_KEYS] = KEYS_NATTS,
 	[TABLE_ISSUERS] = ISSUERS_NATTS,
 	[TABLE_IDENTITIES] = IDENTITIES_NATTS,
+	[TABLE_OUTBOX] = OUTBOX_NATTS,
 };
 
 static Oid	relids[AUTH_TABLES];

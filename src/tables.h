@@ -19,6 +19,7 @@ typedef enum AuthTable
 	TABLE_KEYS,
 	TABLE_ISSUERS,
 	TABLE_IDENTITIES,
+	TABLE_OUTBOX,
 	AUTH_TABLES,
 } AuthTable;
 
@@ -63,6 +64,9 @@ enum
 
 	IDENTITIES_USER_ID = 2,
 	IDENTITIES_NATTS = 4,
+
+	OUTBOX_WRAPPED_TOKEN = 4,
+	OUTBOX_NATTS = 7,
 };
 
 /* A walk over a table as it is committed now. */

@@ -115,6 +115,7 @@ missing_for_tests()
 	package_unless perl type -P prove
 	package_unless libipc-run-perl perl -MIPC::Run -e 1
 	package_unless curl type -P curl
+	package_unless python3-psycopg /usr/bin/python3 -c 'import psycopg'
 }
 
 # install_packages FUNCTION...: installs what the functions name, if anything

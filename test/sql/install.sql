@@ -109,6 +109,7 @@ FROM pg_proc WHERE pronamespace = 'auth'::regnamespace AND has_function_privileg
 SELECT auth.grant_access('regress_app', 'client'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'client');
 SELECT auth.grant_access('regress_app', 'admin'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'admin');
 SELECT auth.grant_access('regress_app', 'keys'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'keys');
+SELECT auth.grant_access('regress_app', 'mailer'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'mailer');
 SELECT auth.grant_access('regress_app', 'monitor'); SELECT * FROM access; SELECT has_table_privilege('regress_app', 'auth.key_status', 'SELECT'); SELECT auth.revoke_access('regress_app', 'monitor');
 SELECT has_table_privilege('regress_app', 'auth.key_status', 'SELECT');
 SELECT auth.grant_access('regress_app', 'authenticator'); SELECT * FROM access; SELECT auth.revoke_access('regress_app', 'authenticator');

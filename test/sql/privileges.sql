@@ -102,7 +102,7 @@ BEGIN
 	FOR f IN SELECT p.oid, proname, pg_get_function_identity_arguments(p.oid) AS arguments, prorettype::regtype AS result
 			 FROM pg_catalog.pg_proc AS p
 			 WHERE pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::regnamespace AND prokind OPERATOR(pg_catalog.=) 'f' AND provariadic OPERATOR(pg_catalog.=) 0
-			   AND proname OPERATOR(pg_catalog.=) ANY ('{lower,strpos,length,char_length,octet_length,left,now,clock_timestamp,gen_random_uuid,set_config,current_setting,
+			   AND proname OPERATOR(pg_catalog.=) ANY ('{lower,strpos,length,char_length,octet_length,left,now,clock_timestamp,gen_random_uuid,sha256,convert_to,set_config,current_setting,
 				inet_client_addr,date_trunc,make_interval,jsonb_typeof,jsonb_strip_nulls,to_regprocedure,pg_is_in_recovery,pg_notify,btrim,
 				array_position,jsonb_array_length,jsonb_path_query_array,rtrim}'::name[]) LOOP
 		EXECUTE format('CREATE FUNCTION mallory.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.proname, f.arguments, f.result,
@@ -115,7 +115,7 @@ BEGIN
 					   format('BEGIN PERFORM mallory.hostile(%L); RETURN NULL; END', f.oprname));
 		EXECUTE format('CREATE OPERATOR mallory.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = mallory.op%s)', f.oprname, f.l, f.r, f.n);
 	END LOOP;
-	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,issuers,identities,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
+	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,issuers,identities,one_time_tokens,outbox,message_pace,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
 		EXECUTE format('CREATE VIEW mallory.%I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, f.name);
 		EXECUTE format('CREATE TEMP VIEW %I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, 'temporary ' OPERATOR(pg_catalog.||) f.name);
 	END LOOP;
@@ -155,6 +155,12 @@ BEGIN
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.update_me('{"a": 2}', 'alicia'), 'username');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('wrong', 'battery staple'), 'error_code');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.change_password('correct horse', 'battery staple'), 'username');
+	PERFORM auth.request_password_reset('alice@example.com'), auth.request_magic_link('alice@example.com'), auth.request_email_confirmation('nobody@example.com');
+	RETURN NEXT auth.request_email_change('alicia@example.com')::pg_catalog.text;
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.reset_password('x', 'battery staple'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_magic_link('x'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.confirm_email('x'), 'error_code');
+	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.accept_invitation('x', 'battery staple'), 'error_code');
 	answer := auth.token('password', 'Alicia', 'battery staple');
 	answer := auth.token('refresh_token', refresh_token => pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.introspect(pg_catalog.jsonb_extract_path_text(answer, 'access_token')), 'active');
@@ -195,6 +201,18 @@ SELECT auth.set_active(id, false), auth.set_active(id, true), auth.set_password(
 SELECT auth.create_user('dave@example.com', 'correct horse', 'dave', 'regress_nobody') AS dave \gset
 SELECT auth.create_session(:'dave', lifetime => '1 min', name => 'x', amr => '{sso}'), auth.issue_access_token(:'dave', extra => '{"a": 1}', lifetime => '1 min'), auth.export_user(:'dave') \gset
 SELECT auth.delete_user(:'dave');
+SET LOCAL jwt_auth.require_confirmed_email = on;
+SELECT pg_catalog.count(*) FROM auth.take_messages() \gset
+SELECT auth.invite_user('erin@example.com', 'regress_nobody', '{"a": 1}', '{"a": 1}') AS erin \gset
+SELECT pg_catalog.jsonb_extract_path_text(auth.accept_invitation(token, 'correct horse', 'erin', '{"a": 2}'), 'username') AS accepted FROM auth.take_messages();
+SELECT auth.request_password_reset('erin@example.com');
+SELECT pg_catalog.jsonb_extract_path_text(auth.reset_password(token, 'battery staple'), 'username') AS reset FROM auth.take_messages();
+SELECT pg_catalog.count(*) FROM auth.take_messages() \gset
+SELECT auth.request_magic_link('erin@example.com');
+SELECT pg_catalog.jsonb_extract_path_text(auth.login_with_magic_link(token), 'token_type') AS signed_in FROM auth.take_messages();
+SELECT auth.register('fred@example.com', 'correct horse') IS NOT NULL AS registered;
+SELECT pg_catalog.jsonb_extract_path_text(auth.confirm_email(token), 'email') AS confirmed FROM auth.take_messages();
+SELECT auth.register('FRED@example.com', 'correct horse') IS NOT NULL AS again, auth.rewrap_keys() IS NOT NULL AS rewrapped;
 SELECT auth.pre_config();
 SELECT auth.trust_issuer('https://idp.example', pg_catalog.jsonb_build_object('keys', pg_catalog.jsonb_build_array(auth.jwk_public(:'key'::pg_catalog.jsonb))), '{app}', '{ES256}', roles => '{regress_mallory}');
 SELECT auth.link_identity(id, 'https://idp.example', 'linked') FROM auth.users LIMIT 1;

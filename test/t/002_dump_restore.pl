@@ -41,6 +41,12 @@ $old->safe_psql(
 my ($access, $refresh) = split /\|/, $old->safe_psql('app',
 	"SELECT r ->> 'access_token', r ->> 'refresh_token' FROM auth.login($ann, client_id => 'mobile') r");
 
+# One invitation is on its way, another one has not been sent.
+my $invitation = $old->safe_psql('app', q{
+	SELECT auth.invite_user('bob@example.com') \gset
+	SELECT token FROM auth.take_messages();
+	SELECT auth.invite_user('carol@example.com') \gset});
+
 my $master_key = $old->data_dir . '/jwt_auth.key';
 is((stat $master_key)[2] & 07777, 0600, 'the master key is private');
 
@@ -54,7 +60,7 @@ unlike(slurp_file("$dump.sql"), qr/"d":|PRIVATE KEY|correct horse|eyJ/, 'the dum
 # Into a new database of the same cluster
 $old->safe_psql('postgres', 'CREATE DATABASE copy');
 $old->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'copy', $dump ], 'restore beside the original');
-for my $table (qw(users refresh_tokens clients keys audit_log))
+for my $table (qw(users refresh_tokens clients keys one_time_tokens audit_log))
 {
 	my $rows = "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM auth.$table t";
 	is($old->safe_psql('copy', $rows), $old->safe_psql('app', $rows), "$table is there");
@@ -63,6 +69,10 @@ is(outcome($old, 'copy', "auth.login($ann)"), 'ok', 'the password works');
 is($old->safe_psql('copy', "SELECT auth.jwt_verify('$access') ->> 'aud'"),
 	'https://mobile.example', 'an access token of before verifies');
 is(outcome($old, 'copy', "auth.refresh('$refresh')"), 'ok', 'a session of before goes on');
+is($old->safe_psql('copy', "SELECT auth.accept_invitation('$invitation', 'battery staple') ->> 'email'"), 'bob@example.com',
+	'an invitation of before is accepted');
+is($old->safe_psql('copy', 'SELECT count(*) FROM auth.outbox'), 0, 'what the original will send is not sent twice');
+is($old->safe_psql('app', 'SELECT email FROM auth.take_messages()'), 'carol@example.com', '... but once');
 my $grants = "SELECT string_agg(p.oid::regprocedure || ' ' || p.proacl::text, ', ' ORDER BY p.oid::regprocedure::text)
 	FROM pg_proc p WHERE pronamespace IN ('auth'::regnamespace, 'api'::regnamespace)";
 is($old->safe_psql('copy', $grants), $old->safe_psql('app', $grants), 'grants are the same');

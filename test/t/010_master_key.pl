@@ -1,6 +1,7 @@
 # The master key file: dumps restored with it, with another one and without, what
-# each state of the file does to each function, and moving to a new one.  The file
-# is the server's, and a dump needs another database.
+# each state of the file does to each function, and moving to a new one, with a
+# message waiting all the time.  The file is the server's, and a dump needs another
+# database.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -80,6 +81,7 @@ sub is_set
 
 sql("CREATE EXTENSION jwt_auth CASCADE; SELECT auth.register($ann)");
 my ($access, $refresh) = split /\|/, sql("SELECT r ->> 'access_token', r ->> 'refresh_token' FROM auth.login($ann) r");
+sql("SELECT auth.request_password_reset('ann\@example.com')");
 my $access_kid = sql("SELECT kid FROM auth.key_status WHERE purpose = 'access'");
 my $right = slurp_file($file);
 my $other = ('5a' x 32) . "\n";
@@ -113,13 +115,15 @@ my %unwraps = (
 	'signing' => "SELECT auth.jwt_sign('{}')",
 	'login' => "SELECT auth.login($ann)",
 	'refresh' => "SELECT auth.refresh('$refresh')",
+	'taking messages' => 'SELECT auth.take_messages()',
 	'rewrapping' => 'SELECT auth.rewrap_keys()');
 my %wraps = (
 	'create_key' => 'SELECT auth.create_key()',
 	'rotate_key' => "SELECT auth.rotate_key('refresh')",
 	'import_key' => "SELECT auth.import_key(auth.jwk_generate('ES256'))",
 	'import_secret' => "SELECT auth.import_secret('a secret of thirty-two characters')",
-	'revoke_key' => "SELECT auth.revoke_key('$access_kid')");
+	'revoke_key' => "SELECT auth.revoke_key('$access_kid')",
+	'requesting a message' => "SELECT auth.request_magic_link('ann\@example.com')");
 my %needs_none = (
 	'verifying' => "SELECT auth.jwt_verify('$access')",
 	'authenticating' => "BEGIN; SELECT auth.authenticate('$access'); COMMIT",
@@ -254,6 +258,26 @@ isnt(sql($wrapped), $before, 'the keys are wrapped anew');
 is_set(previous_master_key_file => '');
 unlink $new;
 like(try("SELECT auth.jwt_sign('{}')"), qr/^eyJ/, 'and the old file is not needed');
+
+# The message that has waited since is as good as a new one.
+is(try("SELECT auth.reset_password(token, 'battery staple') ->> 'email' FROM auth.take_messages()"), 'ann@example.com',
+	'the token of a message has moved along');
+
+# Where there is no key, a message alone keeps a missing file from being made anew.
+my $content = slurp_file($third);
+$database = 'messages';
+$node->safe_psql('postgres', "CREATE DATABASE $database");
+sql("CREATE EXTENSION jwt_auth CASCADE; SELECT auth.register($ann)");
+unlink $third;
+is(try("BEGIN; SELECT auth.create_key() IS NOT NULL; ROLLBACK"), 't', 'while nothing is wrapped, a missing file is made');
+sql("SELECT auth.request_password_reset('ann\@example.com')");
+unlink $third;
+like(try('SELECT auth.create_key()'), qr/master key file "\Q$third\E" does not exist/, 'with a message it is not');
+like(try("SELECT auth.request_magic_link('ann\@example.com')"), qr/does not exist/, '... for another message neither');
+is(try("SELECT auth.revoke_all('master key file lost'); SELECT auth.create_key() IS NOT NULL"),
+	qq({"keys_created": 0, "keys_revoked": 0, "sessions_ended": 0}\nt), 'revoke_all takes the message back');
+$database = 'postgres';
+write_key($third, $content);
 
 # Wrapped bytes belong to their row: moved to another one they are of no use.
 like(try("UPDATE auth.keys k SET wrapped_key = (SELECT wrapped_key FROM auth.keys WHERE kid = 'between') WHERE kid = '$access_kid';
