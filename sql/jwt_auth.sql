@@ -2600,6 +2600,9 @@ BEGIN
 		PERFORM auth._end_sessions(u.id, NULL, 'email_confirmed');
 	END IF;
 	RETURN auth._open_session(u, client_id, '{otp}');
+EXCEPTION WHEN external_routine_exception THEN
+	-- The token is as it was.
+	RETURN auth._hook_failed();
 END
 $$;
 COMMENT ON FUNCTION auth.login_with_magic_link(text, text) IS
