@@ -28,6 +28,7 @@ extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
 extern bool jwt_auth_check_session;
 extern int	jwt_auth_bcrypt_cost;
 extern int	jwt_auth_max_concurrent_hashes;
+extern int	jwt_auth_prune_interval;	/* seconds; 0 is never */
 extern char *jwt_auth_master_key_file;
 extern char *jwt_auth_previous_master_key_file;
 

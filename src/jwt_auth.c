@@ -13,6 +13,7 @@
 #include "keyring.h"
 #include "session.h"
 #include "tables.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,5 +28,6 @@ _PG_init(void)
 	client_init();
 	keyring_init();
 	issuer_init();
+	worker_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }
