@@ -2651,7 +2651,7 @@ FROM (VALUES
 	('owner', 'auth._ensure_key(text)')
 ) AS b (bundle, function)
 WHERE b.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
-UNION ALL
+UNION
 SELECT t.privilege, 'TABLE ' || t.relation::regclass
 FROM (VALUES
 	('monitor', 'SELECT', 'auth.key_status'),
