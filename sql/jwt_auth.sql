@@ -2510,14 +2510,17 @@ WITH s AS (
 	WHERE d.setdatabase IN (0, (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))
 SELECT string_agg(format('%s = %s%s', s.name, s.value, s.scope), ', ' ORDER BY s.name, s.scope)
 FROM s
-WHERE s.name = 'log_statement' AND s.value = 'all'
-   OR s.name IN ('log_min_duration_statement', 'log_min_duration_sample', 'auto_explain.log_min_duration') AND s.value <> '-1'
+WHERE current_setting('log_parameter_max_length') <> '0'
+	  AND (s.name = 'log_statement' AND s.value = 'all'
+		   OR s.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND s.value <> '-1'
+		   OR s.name = 'log_transaction_sample_rate' AND s.value <> '0')
    OR s.name = 'log_parameter_max_length_on_error' AND s.value <> '0'
-   OR s.name = 'log_transaction_sample_rate' AND s.value <> '0'
+   OR s.name = 'auto_explain.log_min_duration' AND s.value <> '-1'
+	  AND current_setting('auto_explain.log_parameter_max_length', true) <> '0'
    OR s.name = 'pgaudit.log_parameter' AND s.value = 'on'
 $$;
 COMMENT ON FUNCTION auth._settings_that_log() IS
-'Internal: the settings with which the server logs statements or their parameters, or NULL';
+'Internal: the settings with which the server logs the parameters of statements, or NULL';
 
 CREATE FUNCTION auth._settings_that_fail()
 RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -2563,8 +2566,8 @@ FROM (VALUES
 	('audit', CASE auth._setting('audit') WHEN 'none' THEN '' END, 'Set jwt_auth.audit to "changes", or nothing is on record.'),
 	('bcrypt_cost', CASE WHEN auth._setting('bcrypt_cost')::int < 10 THEN auth._setting('bcrypt_cost') END,
 	 'Raise jwt_auth.bcrypt_cost from %s to 10 or more; hashes are renewed at the next login.'),
-	('logged statements', auth._settings_that_log(),
-	 'Turn these off, or set log_parameter_max_length to 0 and pass secrets as parameters alone: %s.'),
+	('logged parameters', auth._settings_that_log(),
+	 'Turn these off, or set log_parameter_max_length to 0: the server logs passwords and tokens that are passed as parameters: %s.'),
 	('added to the tables', auth._changed_parts(false),
 	 'Drop what is not the extension''s, because no dump has it; use tables of your own that reference auth.users (id): %s.'),
 	('missing from the tables', auth._changed_parts(true),

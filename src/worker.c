@@ -19,6 +19,7 @@
 #include "catalog/dependency.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -239,11 +240,38 @@ prune_once(void)
 	return deleted;
 }
 
+/* The name of the database that we are in, for as long as we live. */
+static char *
+current_database(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *name;
+
+	StartTransactionCommand();
+	name = MemoryContextStrdup(caller, get_database_name(MyDatabaseId));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return name;
+}
+
+/* The log has to say where pruning failed. */
+static void
+add_context(void *database)
+{
+	errcontext("pruning of database \"%s\"", (char *) database);
+}
+
 /* A worker for one database. */
 void
 jwt_auth_prune_main(Datum arg)
 {
+	ErrorContextCallback context;
+
 	begin_worker(DatumGetObjectId(arg));
+	context.callback = add_context;
+	context.arg = current_database();
+	context.previous = error_context_stack;
+	error_context_stack = &context;
 	set_our_own("search_path", "pg_catalog, pg_temp");
 	set_our_own("default_transaction_isolation", "read committed");
 	set_our_own("default_transaction_read_only", "false");
@@ -251,6 +279,7 @@ jwt_auth_prune_main(Datum arg)
 	set_our_own("lock_timeout", LOCK_TIMEOUT);
 	while (prune_once() > 0)
 		CHECK_FOR_INTERRUPTS();
+	error_context_stack = context.previous;
 }
 
 /* Called once, when the library is loaded; by the postmaster, if at all. */
