@@ -2224,16 +2224,18 @@ $$;
 COMMENT ON FUNCTION auth.audit_events(timestamptz, timestamptz, text, uuid, int) IS
 'The audit log, newest first: from since on and before until, where they are not NULL; of one event, of one user';
 
+-- Times of the statement: a volatile function would be computed for every row
+-- even where nobody asks for the column.
 CREATE VIEW auth.user_status AS
 SELECT u.id, u.email, u.username, u.role, u.is_active, u.email_confirmed_at, u.password_hash IS NOT NULL AS has_password,
 	   u.created_at, u.updated_at, u.last_login_at,
 	   (SELECT count(*) FROM auth.refresh_tokens s
-		WHERE s.user_id = u.id AND s.revoked_at IS NULL AND least(s.expires_at, s.session_expires_at) > clock_timestamp())
+		WHERE s.user_id = u.id AND s.revoked_at IS NULL AND least(s.expires_at, s.session_expires_at) > statement_timestamp())
 		   AS live_sessions,
 	   (SELECT max(f.locked_until) FROM auth.login_failures f
 		WHERE f.identifier_hash IN (auth._identifier_hash(u.email), auth._identifier_hash(u.username),
 									auth._identifier_hash(u.id::text))
-		  AND f.locked_until > clock_timestamp()) AS locked_until
+		  AND f.locked_until > statement_timestamp()) AS locked_until
 FROM auth.users u;
 COMMENT ON VIEW auth.user_status IS
 'The users, without hashes and metadata; locked_until is when their next try is heard, where they have to wait';
@@ -2241,7 +2243,7 @@ COMMENT ON VIEW auth.user_status IS
 CREATE VIEW auth.session_status AS
 SELECT s.user_id, s.session_id, s.client_id, s.name, s.amr,
 	   CASE WHEN s.revoked_at IS NOT NULL THEN 'revoked'
-			WHEN least(s.expires_at, s.session_expires_at) <= clock_timestamp() THEN 'expired'
+			WHEN least(s.expires_at, s.session_expires_at) <= statement_timestamp() THEN 'expired'
 			ELSE 'live' END AS state,
 	   s.created_at, s.rotated_at AS last_used_at, least(s.expires_at, s.session_expires_at) AS expires_at,
 	   s.revoked_at, s.revoke_reason, s.ip, s.user_agent
@@ -2265,14 +2267,14 @@ FROM (SELECT l.event, CASE WHEN l.event LIKE '%\_failed' THEN l.details ->> 'rea
 	  VALUES ('login', NULL, 0), ('login_locked', NULL, 0), ('refresh_reused', NULL, 0), ('registered', NULL, 0)) e
 GROUP BY e.event, e.reason
 UNION ALL
-SELECT 'jwt_auth_locked_identifiers', '{}', count(*) FROM auth.login_failures f WHERE f.locked_until > clock_timestamp()
+SELECT 'jwt_auth_locked_identifiers', '{}', count(*) FROM auth.login_failures f WHERE f.locked_until > statement_timestamp()
 UNION ALL
 SELECT 'jwt_auth_key_age_seconds',
 	   jsonb_build_object('kid', k.kid, 'purpose', k.purpose, 'algorithm', k.algorithm, 'state', k.state),
-	   extract(epoch FROM clock_timestamp() - k.created_at)
+	   extract(epoch FROM statement_timestamp() - k.created_at)
 FROM auth.key_status k WHERE k.state IN ('pending', 'active', 'verifying')
 UNION ALL
-SELECT 'jwt_auth_oldest_event_age_seconds', '{}', extract(epoch FROM clock_timestamp() - l.at)
+SELECT 'jwt_auth_oldest_event_age_seconds', '{}', extract(epoch FROM statement_timestamp() - l.at)
 FROM (SELECT min(x.at) AS at FROM auth.audit_log x) l WHERE l.at IS NOT NULL;
 COMMENT ON VIEW auth.metrics IS
 'Gauges under names and labels such as Prometheus has, each counted when it is read';
@@ -2466,8 +2468,8 @@ WHERE g.grantee <> g.owner
 		FROM auth._members() m WHERE m.catalog IN ('pg_class'::regclass, 'pg_proc'::regclass)))
   AND NOT EXISTS (SELECT FROM pg_init_privs i, aclexplode(i.initprivs) a
 				  WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = g.function AND a.grantee = g.grantee)
-  AND (g.grantee = 0 OR NOT EXISTS (
-		SELECT FROM auth._bundle('owner') b WHERE b.object = g.object AND g.privilege = ANY (string_to_array(b.privilege, ', '))))
+  AND (g.grantee = 0 OR (g.object, g.privilege) NOT IN (
+		SELECT b.object, unnest(string_to_array(b.privilege, ', ')) FROM auth._bundle('owner') b))
 $$;
 COMMENT ON FUNCTION auth._undue_grants() IS
 'Internal: the commands that take back privileges which neither the installation nor a bundle has given, or NULL';

@@ -40,6 +40,11 @@ SELECT name, labels - 'kid' AS labels, CASE WHEN name ~ '_seconds$' THEN (value 
 SELECT count(*) AS wrong FROM auth.metrics m WHERE name !~ '^jwt_auth_[a-z_]+$' OR jsonb_typeof(labels) <> 'object' OR value IS NULL
 	OR EXISTS (SELECT FROM jsonb_each(labels) l WHERE l.key !~ '^[a-z_]+$' OR jsonb_typeof(l.value) <> 'string');
 SELECT name, labels FROM auth.metrics GROUP BY 1, 2 HAVING count(*) > 1;
+-- as the docs have an exporter read it
+SELECT line ~ '^[a-z_]+(\{[a-z_]+="([^"\\]|\\.)*"(,[a-z_]+="([^"\\]|\\.)*")*\})? [0-9.]+$' AS fine, count(*) FROM (
+SELECT m.name || coalesce('{' || string_agg(l.key || '=' || to_json(l.value), ',' ORDER BY l.key) || '}', '') || ' ' || m.value AS line
+FROM auth.metrics m LEFT JOIN jsonb_each_text(m.labels) l ON true
+GROUP BY m.name, m.labels, m.value ORDER BY 1) AS exporter GROUP BY 1;
 -- an hour ago is not the last hour
 RESET ROLE;
 UPDATE auth.audit_log SET at = at - interval '61 min';

@@ -70,7 +70,7 @@ is($old->safe_psql('copy', 'SELECT body FROM notes JOIN auth.users u ON u.id = o
 	"an application's foreign key to users survives");
 
 is($old->safe_psql('copy', q{SELECT string_agg(item || ': ' || hint, E'\n') FROM auth.check_setup()
-	WHERE NOT ok AND item NOT IN ('preloading', 'issuer', 'master key file', 'bcrypt_cost')}), '', 'nothing has become of it that check_setup() complains of');
+	WHERE NOT ok AND item ~ 'tables|triggers|privileges'}), '', 'tables, triggers and privileges are as they should be');
 is($old->safe_psql('copy', 'SELECT count(*) FROM auth.prune()') > 0, 1, 'pruning goes on');
 
 # Into a cluster without the master key: verifying works, signing says why not
