@@ -1907,6 +1907,10 @@ CREATE FUNCTION auth._forget_user()
 RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	-- In one order, because two who have acted on each other may go at once.
+	PERFORM FROM auth.audit_log e
+	WHERE e.user_id = OLD.id OR e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id
+	ORDER BY e.id FOR NO KEY UPDATE;
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL
 	WHERE e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id;

@@ -272,6 +272,7 @@ jwt_auth_prune_main(Datum arg)
 	context.arg = current_database();
 	context.previous = error_context_stack;
 	error_context_stack = &context;
+	set_our_own("role", "none");
 	set_our_own("search_path", "pg_catalog, pg_temp");
 	set_our_own("default_transaction_isolation", "read committed");
 	set_our_own("default_transaction_read_only", "false");

@@ -38,6 +38,8 @@ $node->safe_psql('postgres', q{
 	ALTER DATABASE readonly SET default_transaction_read_only = on;
 	ALTER DATABASE readonly SET default_transaction_isolation = 'serializable';
 	ALTER DATABASE readonly SET statement_timeout = 1;
+	CREATE ROLE nobody;
+	ALTER DATABASE readonly SET role = nobody;
 	ALTER DATABASE closed ALLOW_CONNECTIONS false});
 # An ordinary role's schema of that name, with a function that a superuser must not run
 $node->safe_psql('foreign', q{
@@ -69,6 +71,7 @@ sub set
 set("jwt_auth.prune_interval = '1s'");
 foreach my $database (qw(app other readonly))
 {
+	local $ENV{PGOPTIONS} = '-c role=none -c statement_timeout=0';
 	ok($node->poll_query_until($database, "SELECT ($left) = 0"), "$database: what is old is gone");
 }
 # A second round, after all databases had their turn in the first
