@@ -185,6 +185,7 @@ CREATE TABLE auth.audit_log (
 	event text NOT NULL,
 	user_id uuid,
 	actor_id uuid,
+	db_user name NOT NULL DEFAULT session_user,
 	session_id uuid,
 	client_id text,
 	ip inet,
@@ -193,6 +194,15 @@ CREATE TABLE auth.audit_log (
 );
 CREATE INDEX audit_log_at ON auth.audit_log (at);
 CREATE INDEX audit_log_user ON auth.audit_log (user_id, at);
+CREATE INDEX audit_log_actor ON auth.audit_log (actor_id) WHERE actor_id IS DISTINCT FROM user_id;
+
+-- Where prune() goes on in a table that it walks through in ranges.  Not dumped:
+-- a restored table is walked from its beginning.
+CREATE TABLE auth.prune_position (
+	relation text COLLATE "C" PRIMARY KEY,
+	block bigint NOT NULL
+);
+INSERT INTO auth.prune_position VALUES ('refresh_tokens', 0);
 
 SELECT pg_extension_config_dump('auth.users', '');
 SELECT pg_extension_config_dump('auth.refresh_tokens', '');
@@ -894,25 +904,41 @@ $$;
 COMMENT ON FUNCTION auth._client_network() IS
 'Internal: by what failures of a client''s address count, or NULL where the address may not be the client''s';
 
+CREATE FUNCTION auth._log_event(event jsonb)
+RETURNS void LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_log_event';
+COMMENT ON FUNCTION auth._log_event(jsonb) IS
+'Internal: one line in the server''s log, which no rollback takes back';
+
 CREATE FUNCTION auth._audit(event text, user_id uuid DEFAULT NULL, session_id uuid DEFAULT NULL,
 	client_id text DEFAULT NULL, details jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	wanted text := auth._setting('audit');
+	e auth.audit_log;
 BEGIN
 	IF wanted = 'none'
-	   OR wanted = 'failures' AND event NOT IN ('login_failed', 'refresh_reused', 'refresh_revoked',
-												'refresh_expired', 'refresh_unknown', 'refresh_inactive')
+	   OR wanted = 'failures' AND event NOT IN ('login_failed', 'login_locked', 'register_failed', 'refresh_reused',
+												'refresh_revoked', 'refresh_expired', 'refresh_unknown', 'refresh_inactive')
 	   OR wanted <> 'all' AND event = 'refresh_rotated' THEN
 		RETURN;
 	END IF;
+	IF client_id IS NULL AND session_id IS NOT NULL THEN
+		client_id := (SELECT s.client_id FROM auth.refresh_tokens s
+					  WHERE s.user_id = _audit.user_id AND s.session_id = _audit.session_id);
+	END IF;
 	INSERT INTO auth.audit_log (event, user_id, actor_id, session_id, client_id, ip, user_agent, details)
-	VALUES (event, user_id, auth.uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details);
+	VALUES (event, user_id, auth.uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details)
+	RETURNING * INTO e;
+	IF auth._setting('audit_to_log')::boolean THEN
+		PERFORM auth._log_event(jsonb_strip_nulls(to_jsonb(e)) ||
+							   jsonb_build_object('at', (to_jsonb(e.at AT TIME ZONE 'UTC') #>> '{}') || 'Z'));
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION auth._audit(text, uuid, uuid, text, jsonb) IS
-'Internal: one row in the audit log, as far as jwt_auth.audit wants it';
+'Internal: one row in the audit log, as far as jwt_auth.audit wants it, and one line where jwt_auth.audit_to_log does';
 
 --
 -- Accounts and sessions
@@ -1035,7 +1061,7 @@ BEGIN
 		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at);
 	END IF;
 	PERFORM auth._flush_commit();
-	PERFORM auth._audit('login', u.id, s.session_id, s.client_id);
+	PERFORM auth._audit('login', u.id, s.session_id, s.client_id, jsonb_strip_nulls(jsonb_build_object('amr', amr)));
 	RETURN auth._token_response(u, s, first_token);
 END
 $$;
@@ -1119,6 +1145,7 @@ DECLARE
 	problem text;
 BEGIN
 	IF auth._setting('registration') <> 'open' THEN
+		PERFORM auth._audit('register_failed', details => '{"reason": "signup_disabled"}');
 		RETURN auth._error(403, 'access_denied', 'signup_disabled',
 						   CASE auth._setting('registration') WHEN 'invited' THEN 'registration takes an invitation'
 							ELSE 'registration is closed' END);
@@ -1200,9 +1227,11 @@ BEGIN
 	IF owner.id IS NULL OR in_secret AND EXISTS (
 		SELECT FROM auth.users x WHERE lower(x.username COLLATE "C") = lower(_registration_conflict.username COLLATE "C"))
 	THEN
+		PERFORM auth._audit('register_failed', details => '{"reason": "username_exists"}');
 		RETURN auth._error(409, 'invalid_request', 'username_exists', 'this username is already taken');
 	END IF;
 	IF NOT in_secret THEN
+		PERFORM auth._audit('register_failed', details => '{"reason": "email_exists"}');
 		RETURN auth._error(409, 'invalid_request', 'email_exists', 'an account with this email already exists');
 	END IF;
 	PERFORM auth._send_paced('account_exists', owner, owner.email);
@@ -1294,7 +1323,7 @@ AS 'MODULE_PATHNAME', 'jwt_auth_login_pause';
 COMMENT ON FUNCTION auth._login_pause(int) IS
 'Internal: for how many seconds so many failures make wait';
 
-CREATE FUNCTION auth._note_failure(identifier_hash bytea, source text)
+CREATE FUNCTION auth._note_failure(identifier_hash bytea, source text, user_id uuid DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -1314,9 +1343,12 @@ BEGIN
 	UPDATE auth.login_failures f SET locked_until = f.last_at + make_interval(secs => auth._login_pause(counted))
 	WHERE f.identifier_hash = _note_failure.identifier_hash AND f.source = _note_failure.source
 	  AND auth._login_pause(counted) > 0;
+	IF counted = auth._setting('max_failed_logins')::int THEN
+		PERFORM auth._audit('login_locked', user_id);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION auth._note_failure(bytea, text) IS
+COMMENT ON FUNCTION auth._note_failure(bytea, text, uuid) IS
 'Internal: counts a failed login, and has the next one wait after several';
 
 CREATE FUNCTION auth._forget_attempts(identifier_hash bytea, source text)
@@ -1482,8 +1514,8 @@ BEGIN
 		PERFORM auth._forget_failures(identifier, source);
 		RETURN auth._open_session(u, client_id, '{pwd}');
 	END LOOP;
-	PERFORM auth._note_failure(identifier, source);
 	PERFORM auth._audit('login_failed', u.id, NULL, client_id, '{"reason": "invalid_credentials"}');
+	PERFORM auth._note_failure(identifier, source, u.id);
 	RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'wrong email, username or password');
 EXCEPTION
 	WHEN configuration_limit_exceeded THEN
@@ -1753,8 +1785,8 @@ BEGIN
 				RETURN auth._too_many(429, guess.wait, 'over_request_rate_limit', 'too many wrong passwords; try again later');
 			END IF;
 			IF NOT guess.verified THEN
-				PERFORM auth._note_failure(identifier, 'change_password');
 				PERFORM auth._audit('login_failed', signed_in, auth.session_id(), NULL, '{"reason": "change_password"}');
+				PERFORM auth._note_failure(identifier, 'change_password', signed_in);
 				RETURN auth._error(401, 'invalid_grant', 'invalid_credentials', 'the old password is wrong');
 			END IF;
 		END IF;
@@ -1806,7 +1838,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 	END IF;
-	PERFORM auth._audit('user_updated', signed_in);
+	PERFORM auth._audit('user_updated', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
 EXCEPTION WHEN unique_violation THEN
@@ -1837,17 +1869,17 @@ $$;
 COMMENT ON FUNCTION auth.set_active(uuid, boolean) IS
 'Disables an account and ends its sessions, or enables it again';
 
-CREATE FUNCTION auth._changed_user(u auth.users, event text)
+CREATE FUNCTION auth._changed_user(u auth.users, event text, details jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF u.id IS NULL THEN
 		RAISE EXCEPTION 'no such user' USING ERRCODE = 'no_data_found';
 	END IF;
-	PERFORM auth._audit(event, u.id);
+	PERFORM auth._audit(event, u.id, details => details);
 END
 $$;
-COMMENT ON FUNCTION auth._changed_user(auth.users, text) IS
+COMMENT ON FUNCTION auth._changed_user(auth.users, text, jsonb) IS
 'Internal: records what an administrator did to a user, or raises that there is none';
 
 CREATE FUNCTION auth._check(problem text)
@@ -1898,7 +1930,7 @@ BEGIN
 	UPDATE auth.users x SET role = set_user_role.role, updated_at = clock_timestamp()
 	WHERE x.id = set_user_role.user_id
 	RETURNING * INTO u;
-	PERFORM auth._changed_user(u, 'role_set');
+	PERFORM auth._changed_user(u, 'role_set', jsonb_build_object('role', u.role));
 END
 $$;
 COMMENT ON FUNCTION auth.set_user_role(uuid, name) IS
@@ -1928,8 +1960,8 @@ DECLARE
 	ended int;
 BEGIN
 	SELECT * INTO u FROM auth.users x WHERE x.id = revoke_sessions.user_id;
-	PERFORM auth._changed_user(u, 'sessions_revoked');
 	ended := auth._end_sessions(u.id, NULL, 'revoked');
+	PERFORM auth._changed_user(u, 'sessions_revoked', jsonb_build_object('sessions', ended));
 	RETURN ended;
 END
 $$;
@@ -1979,7 +2011,7 @@ BEGIN
 		RAISE EXCEPTION 'a user with this id, email or username already exists' USING ERRCODE = 'unique_violation';
 	END IF;
 	PERFORM auth._user_created(u.id, u.user_metadata);
-	PERFORM auth._audit('user_created', u.id);
+	PERFORM auth._audit('user_created', u.id, details => jsonb_build_object('role', u.role));
 	RETURN u.id;
 END
 $$;
@@ -2094,7 +2126,7 @@ BEGIN
 							FROM auth.one_time_tokens t WHERE t.user_id = u.id),
 		'messages', (SELECT coalesce(jsonb_agg(to_jsonb(o) - '{user_id,wrapped_token}'::text[] ORDER BY o.created_at), '[]')
 					 FROM auth.outbox o WHERE o.user_id = u.id),
-		'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - '{id,user_id}'::text[] ORDER BY e.at), '[]')
+		'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) - '{id,user_id,db_user}'::text[] ORDER BY e.at), '[]')
 				   FROM auth.audit_log e WHERE e.user_id = u.id));
 END
 $$;
@@ -2105,7 +2137,13 @@ CREATE FUNCTION auth._forget_user()
 RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	-- In one order, because two who have acted on each other may go at once.
+	PERFORM FROM auth.audit_log e
+	WHERE e.user_id = OLD.id OR e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id
+	ORDER BY e.id FOR NO KEY UPDATE;
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
+	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL
+	WHERE e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id;
 	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
 	DELETE FROM auth.message_pace p
 	WHERE (p.kind, p.name_hash) IN (
@@ -2922,47 +2960,425 @@ COMMENT ON FUNCTION auth.drop_client(text) IS
 -- Running it
 --
 
+CREATE FUNCTION auth.audit_events(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
+	event text DEFAULT NULL, user_id uuid DEFAULT NULL, max_rows int DEFAULT 1000)
+RETURNS SETOF auth.audit_log
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- Bounds that are always there, so that both indexes serve.
+	first timestamptz := coalesce(since, '-infinity');
+	last timestamptz := coalesce(until, 'infinity');
+BEGIN
+	PERFORM auth._check(CASE WHEN max_rows IS NULL OR max_rows < 1 THEN 'max_rows must be at least 1' END);
+	IF user_id IS NULL THEN
+		RETURN QUERY
+		SELECT e.* FROM auth.audit_log e
+		WHERE e.at >= first AND e.at < last AND (audit_events.event IS NULL OR e.event = audit_events.event)
+		ORDER BY e.at DESC LIMIT max_rows;
+	ELSE
+		RETURN QUERY
+		SELECT e.* FROM auth.audit_log e
+		WHERE e.user_id = audit_events.user_id AND e.at >= first AND e.at < last
+		  AND (audit_events.event IS NULL OR e.event = audit_events.event)
+		ORDER BY e.at DESC LIMIT max_rows;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION auth.audit_events(timestamptz, timestamptz, text, uuid, int) IS
+'The audit log, newest first: from since on and before until, where they are not NULL; of one event, of one user';
+
+-- Times of the statement: a volatile function would be computed for every row
+-- even where nobody asks for the column.
+CREATE VIEW auth.user_status AS
+SELECT u.id, u.email, u.username, u.role, u.is_active, u.email_confirmed_at, u.password_hash IS NOT NULL AS has_password,
+	   u.created_at, u.updated_at, u.last_login_at,
+	   (SELECT count(*) FROM auth.refresh_tokens s
+		WHERE s.user_id = u.id AND s.revoked_at IS NULL AND least(s.expires_at, s.session_expires_at) > statement_timestamp())
+		   AS live_sessions,
+	   (SELECT max(f.locked_until) FROM auth.login_failures f
+		WHERE f.identifier_hash IN (auth._identifier_hash(u.email), auth._identifier_hash(u.username),
+									auth._identifier_hash(u.id::text))
+		  AND f.locked_until > statement_timestamp()) AS locked_until
+FROM auth.users u;
+COMMENT ON VIEW auth.user_status IS
+'The users, without hashes and metadata; locked_until is when their next try is heard, where they have to wait';
+
+CREATE VIEW auth.session_status AS
+SELECT s.user_id, s.session_id, s.client_id, s.name, s.amr,
+	   CASE WHEN s.revoked_at IS NOT NULL THEN 'revoked'
+			WHEN least(s.expires_at, s.session_expires_at) <= statement_timestamp() THEN 'expired'
+			ELSE 'live' END AS state,
+	   s.created_at, s.rotated_at AS last_used_at, least(s.expires_at, s.session_expires_at) AS expires_at,
+	   s.revoked_at, s.revoke_reason, s.ip, s.user_agent
+FROM auth.refresh_tokens s;
+COMMENT ON VIEW auth.session_status IS
+'The sessions that prune() has not deleted yet, without what their tokens are made of';
+
+CREATE VIEW auth.metrics AS
+SELECT 'jwt_auth_users' AS name, jsonb_build_object('state', CASE WHEN u.is_active THEN 'active' ELSE 'disabled' END) AS labels,
+	   count(*)::float8 AS value
+FROM auth.users u GROUP BY u.is_active
+UNION ALL
+SELECT 'jwt_auth_sessions', jsonb_build_object('state', s.state, 'client_id', s.client_id), count(*)
+FROM auth.session_status s GROUP BY s.state, s.client_id
+UNION ALL
+-- Zero is said of those that one would alert on.
+SELECT 'jwt_auth_events_last_hour', jsonb_strip_nulls(jsonb_build_object('event', e.event, 'reason', e.reason)), sum(e.n)
+FROM (SELECT l.event, CASE WHEN l.event LIKE '%\_failed' THEN l.details ->> 'reason' END AS reason, 1 AS n
+	  FROM auth.audit_log l WHERE l.at > statement_timestamp() - interval '1 hour'
+	  UNION ALL
+	  VALUES ('login', NULL, 0), ('login_locked', NULL, 0), ('refresh_reused', NULL, 0), ('registered', NULL, 0)) e
+GROUP BY e.event, e.reason
+UNION ALL
+SELECT 'jwt_auth_locked_identifiers', '{}', count(*) FROM auth.login_failures f WHERE f.locked_until > statement_timestamp()
+UNION ALL
+SELECT 'jwt_auth_key_age_seconds',
+	   jsonb_build_object('kid', k.kid, 'purpose', k.purpose, 'algorithm', k.algorithm, 'state', k.state),
+	   extract(epoch FROM statement_timestamp() - k.created_at)
+FROM auth.key_status k WHERE k.state IN ('pending', 'active', 'verifying')
+UNION ALL
+SELECT 'jwt_auth_oldest_event_age_seconds', '{}', extract(epoch FROM statement_timestamp() - l.at)
+FROM (SELECT min(x.at) AS at FROM auth.audit_log x) l WHERE l.at IS NOT NULL;
+COMMENT ON VIEW auth.metrics IS
+'Gauges under names and labels such as Prometheus has, each counted when it is read';
+
+CREATE FUNCTION auth._prune_sessions(max_rows int)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- expires_at has no index, so that rotating stays heap-only: the table is
+	-- walked through in ranges of 128 MB, and the next call goes on.
+	range CONSTANT bigint := 16384;
+	pages bigint := pg_relation_size('auth.refresh_tokens') / current_setting('block_size')::int;
+	expired timestamptz := clock_timestamp() - auth._setting('leeway')::interval;
+	start bigint;
+	dead tid[];
+	deleted bigint;
+BEGIN
+	SELECT p.block INTO start FROM auth.prune_position p WHERE p.relation = 'refresh_tokens' FOR UPDATE SKIP LOCKED;
+	IF NOT FOUND THEN
+		RETURN 0;	-- somebody else is at it
+	END IF;
+	IF start >= pages THEN
+		start := 0;
+	END IF;
+	-- A session is kept until its last token has expired by itself: until then
+	-- one of them that comes back is told as what it is.
+	dead := ARRAY(
+		SELECT s.ctid FROM auth.refresh_tokens s
+		WHERE s.ctid >= format('(%s,0)', start)::tid AND s.ctid < format('(%s,0)', start + range)::tid
+		  AND s.expires_at < expired
+		LIMIT max_rows FOR UPDATE SKIP LOCKED);
+	DELETE FROM auth.refresh_tokens s WHERE s.ctid = ANY (dead);
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	UPDATE auth.prune_position p
+	SET block = CASE WHEN cardinality(dead) = max_rows THEN (dead[max_rows]::text::point)[0]
+					 WHEN start + range < pages THEN start + range ELSE 0 END
+	WHERE p.relation = 'refresh_tokens';
+	RETURN deleted;
+END
+$$;
+COMMENT ON FUNCTION auth._prune_sessions(int) IS
+'Internal: deletes so many expired sessions of the next range of blocks; returns how many';
+
 CREATE FUNCTION auth.prune()
 RETURNS TABLE (relation text, deleted bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	batch CONSTANT int := 10000;
+	-- NULL: nothing is too old
+	oldest timestamptz := clock_timestamp() - nullif(auth._setting('audit_retention')::interval, '0');
+	forgotten timestamptz := clock_timestamp() - auth._setting('lockout_duration')::interval;
+	dead_keys text[];
 BEGIN
+	-- The only lock that is waited for is the one on keys, which comes first; rows
+	-- that others have locked are left to the next call.  So no wait is a deadlock.
+	relation := 'keys';
 	-- A revoked key stays for as long as it would have verified: until then its
 	-- kid must not come back.
-	relation := 'keys';
-	DELETE FROM auth.keys k
-	WHERE greatest(k.superseded_at, k.revoked_at) + k.longest_lifetime + auth._setting('leeway')::interval
-		  <= clock_timestamp();
-	GET DIAGNOSTICS deleted = ROW_COUNT;
+	dead_keys := ARRAY(
+		SELECT k.kid FROM auth.keys k
+		WHERE greatest(k.superseded_at, k.revoked_at) + k.longest_lifetime + auth._setting('leeway')::interval
+			  <= clock_timestamp());
+	deleted := 0;
+	IF dead_keys <> '{}' THEN
+		DELETE FROM auth.keys k WHERE k.kid = ANY (dead_keys);
+		GET DIAGNOSTICS deleted = ROW_COUNT;
+	END IF;
 	RETURN NEXT;
+
 	relation := 'login_failures';
 	DELETE FROM auth.login_failures f
-	WHERE f.last_at + auth._setting('lockout_duration')::interval < clock_timestamp();
+	WHERE f.ctid = ANY (ARRAY(
+		SELECT x.ctid FROM auth.login_failures x
+		WHERE x.last_at < forgotten
+		LIMIT batch FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+
+	relation := 'refresh_tokens';
+	deleted := auth._prune_sessions(batch);
+	RETURN NEXT;
+
+	relation := 'audit_log';
+	DELETE FROM auth.audit_log e
+	WHERE e.ctid = ANY (ARRAY(
+		SELECT x.ctid FROM auth.audit_log x
+		WHERE x.at < oldest
+		ORDER BY x.at LIMIT batch FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS deleted = ROW_COUNT;
+	RETURN NEXT;
+
 	relation := 'message_pace';
 	DELETE FROM auth.message_pace p
 	WHERE (p.kind, p.name_hash) IN (
 		SELECT x.kind, x.name_hash FROM auth.message_pace x
 		WHERE x.last_at + auth._setting('message_interval')::interval < clock_timestamp()
-		FOR UPDATE SKIP LOCKED);
+		LIMIT batch FOR UPDATE SKIP LOCKED);
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+
 	relation := 'one_time_tokens';
 	DELETE FROM auth.one_time_tokens t
 	WHERE (t.user_id, t.purpose) IN (
 		SELECT x.user_id, x.purpose FROM auth.one_time_tokens x
 		WHERE x.expires_at <= clock_timestamp()
-		FOR UPDATE SKIP LOCKED);
+		LIMIT batch FOR UPDATE SKIP LOCKED);
 	GET DIAGNOSTICS deleted = ROW_COUNT;
 	RETURN NEXT;
+
 	relation := 'outbox';
 	deleted := auth._drop_expired_messages();
 	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION auth.prune() IS
-'Deletes what has expired; returns the count for each table';
+'Deletes what has expired, at most 10000 rows of a table; returns the count for each';
+
+CREATE FUNCTION auth._members()
+RETURNS TABLE (catalog regclass, oid oid) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT d.classid, d.objid
+FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'jwt_auth'
+$$;
+COMMENT ON FUNCTION auth._members() IS
+'Internal: the objects of this extension';
+
+CREATE FUNCTION auth._table_parts()
+RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT i.type || ' ' || i.identity
+FROM (SELECT m.catalog, a.attrelid AS oid, a.attnum::int AS column, a.attrelid AS relation
+	  FROM auth._members() m JOIN pg_attribute a ON a.attrelid = m.oid AND a.attnum > 0 AND NOT a.attisdropped
+	  UNION ALL SELECT 'pg_class'::regclass, x.indexrelid, 0, x.indrelid FROM pg_index x
+	  UNION ALL SELECT 'pg_trigger'::regclass, t.oid, 0, t.tgrelid FROM pg_trigger t WHERE NOT t.tgisinternal
+	  UNION ALL SELECT 'pg_policy'::regclass, p.oid, 0, p.polrelid FROM pg_policy p
+	  UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, 0, r.ev_class FROM pg_rewrite r
+	  UNION ALL SELECT 'pg_constraint'::regclass, c.oid, 0, c.conrelid FROM pg_constraint c WHERE c.contype IN ('c', 'f', 'p', 'u', 'x')
+	  UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, 0, s.stxrelid FROM pg_statistic_ext s
+	  UNION ALL SELECT 'pg_class'::regclass, h.inhrelid, 0, h.inhparent FROM pg_inherits h) part
+CROSS JOIN pg_identify_object(part.catalog, part.oid, part.column) i
+WHERE part.relation IN (SELECT m.oid FROM auth._members() m WHERE m.catalog = 'pg_class'::regclass)
+$$;
+COMMENT ON FUNCTION auth._table_parts() IS
+'Internal: the columns of the extension''s tables, and what hangs on them: indexes, triggers, policies, rules, constraints, children';
+
+-- What is there now is what is ours.
+DO $$
+BEGIN
+	EXECUTE format('CREATE FUNCTION auth._own_table_parts() RETURNS text[] '
+				   'LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS %L',
+				   format('SELECT %L::text[]', ARRAY(SELECT p FROM auth._table_parts() p ORDER BY p COLLATE "C")));
+END
+$$;
+COMMENT ON FUNCTION auth._own_table_parts() IS
+'Internal: what _table_parts() returned when the extension was installed';
+
+CREATE FUNCTION auth._changed_parts(ours boolean)
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(coalesce(o.part, n.part), ', ' ORDER BY coalesce(o.part, n.part) COLLATE "C")
+FROM unnest(auth._own_table_parts()) AS o (part) FULL JOIN auth._table_parts() AS n (part) ON n.part = o.part
+WHERE CASE WHEN ours THEN n.part IS NULL ELSE o.part IS NULL END
+$$;
+COMMENT ON FUNCTION auth._changed_parts(boolean) IS
+'Internal: parts of the extension''s tables that others have added, or that are ours and gone; or NULL';
+
+CREATE FUNCTION auth._wrong_triggers()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(format('ALTER TABLE %s ENABLE %sTRIGGER %I', t.tgrelid::regclass,
+						 CASE w.enabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END, t.tgname), '; ' ORDER BY t.tgrelid::regclass::text, t.tgname)
+FROM auth._members() m
+JOIN pg_trigger t ON m.catalog = 'pg_class'::regclass AND t.tgrelid = m.oid
+CROSS JOIN LATERAL (SELECT CASE WHEN t.tgfoid = 'auth._changed()'::regprocedure THEN 'A' ELSE 'O' END AS enabled) w
+WHERE t.tgenabled::text <> w.enabled
+$$;
+COMMENT ON FUNCTION auth._wrong_triggers() IS
+'Internal: the commands that enable triggers of the extension''s tables as they should be, or NULL';
+
+CREATE FUNCTION auth._grantee(role oid)
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE role WHEN 0 THEN 'PUBLIC' ELSE role::regrole::text END
+$$;
+COMMENT ON FUNCTION auth._grantee(oid) IS
+'Internal: what an access list calls a role';
+
+CREATE FUNCTION auth._undue_grants()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- Of tables what no bundle has, and anything of PUBLIC's; of functions also what
+-- PUBLIC got at the installation.
+SELECT string_agg(format('REVOKE %s ON %s FROM %s', g.privilege, g.object, auth._grantee(g.grantee)), '; '
+				  ORDER BY g.object, g.privilege, auth._grantee(g.grantee))
+FROM (
+	SELECT a.privilege_type AS privilege, 'TABLE ' || c.oid::regclass AS object, a.grantee, c.relowner AS owner, NULL::oid AS function
+	FROM pg_class c, aclexplode(c.relacl) a
+	UNION ALL
+	SELECT format('%s (%I)', a.privilege_type, b.attname), 'TABLE ' || c.oid::regclass, a.grantee, c.relowner, NULL
+	FROM pg_class c JOIN pg_attribute b ON b.attrelid = c.oid, aclexplode(b.attacl) a
+	UNION ALL
+	SELECT a.privilege_type, 'FUNCTION ' || p.oid::regprocedure, a.grantee, p.proowner, p.oid
+	FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+	UNION ALL
+	SELECT a.privilege_type, 'SCHEMA auth', a.grantee, n.nspowner, NULL
+	FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'auth' AND a.privilege_type <> 'USAGE'
+) g
+WHERE g.grantee <> g.owner
+  AND (g.object = 'SCHEMA auth' OR g.object IN (
+		SELECT CASE m.catalog WHEN 'pg_class'::regclass THEN 'TABLE ' || m.oid::regclass ELSE 'FUNCTION ' || m.oid::regprocedure END
+		FROM auth._members() m WHERE m.catalog IN ('pg_class'::regclass, 'pg_proc'::regclass)))
+  AND NOT EXISTS (SELECT FROM pg_init_privs i, aclexplode(i.initprivs) a
+				  WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = g.function AND a.grantee = g.grantee)
+  AND (g.grantee = 0 OR (g.object, g.privilege) NOT IN (
+		SELECT b.object, unnest(string_to_array(b.privilege, ', ')) FROM auth._bundle('owner') b))
+$$;
+COMMENT ON FUNCTION auth._undue_grants() IS
+'Internal: the commands that take back privileges which neither the installation nor a bundle has given, or NULL';
+
+CREATE FUNCTION auth._lost_grants()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(l.command, '; ' ORDER BY l.command)
+FROM (
+	SELECT format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', i.objoid::regprocedure) AS command
+	FROM pg_init_privs i JOIN auth._members() m ON m.catalog = i.classoid AND m.oid = i.objoid, aclexplode(i.initprivs) a
+	WHERE i.classoid = 'pg_proc'::regclass AND a.grantee = 0 AND NOT has_function_privilege('public', i.objoid, 'EXECUTE')
+	UNION ALL
+	SELECT 'GRANT USAGE ON SCHEMA auth TO PUBLIC' WHERE NOT has_schema_privilege('public', 'auth', 'USAGE')
+) l
+$$;
+COMMENT ON FUNCTION auth._lost_grants() IS
+'Internal: the commands that give PUBLIC what the installation gave it and somebody has taken back, or NULL';
+
+CREATE FUNCTION auth._roles_beneath()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(format('%s (%s)', quote_ident(r.rolname), p.rolname), ', ' ORDER BY r.rolname, p.rolname)
+FROM pg_roles r JOIN pg_roles p ON p.rolname IN ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files',
+												 'pg_write_server_files', 'pg_execute_server_program')
+WHERE NOT r.rolsuper AND r.rolname !~ '^pg_' AND pg_has_role(r.oid, p.oid, 'MEMBER')
+$$;
+COMMENT ON FUNCTION auth._roles_beneath() IS
+'Internal: the roles that read or write all tables or the server''s files without being superusers, or NULL';
+
+CREATE FUNCTION auth._settings_that_log()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- Those in force here, and those that other roles get in this database.
+WITH s AS (
+	SELECT p.name, p.setting AS value, '' AS scope FROM pg_settings p
+	UNION
+	SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1), coalesce(' for role ' || nullif(d.setrole, 0)::regrole, ' for the database')
+	FROM pg_db_role_setting d, unnest(d.setconfig) c
+	WHERE d.setdatabase IN (0, (SELECT b.oid FROM pg_database b WHERE b.datname = current_database())))
+SELECT string_agg(format('%s = %s%s', s.name, s.value, s.scope), ', ' ORDER BY s.name, s.scope)
+FROM s
+WHERE current_setting('log_parameter_max_length') <> '0'
+	  AND (s.name = 'log_statement' AND s.value = 'all'
+		   OR s.name IN ('log_min_duration_statement', 'log_min_duration_sample') AND s.value <> '-1'
+		   OR s.name = 'log_transaction_sample_rate' AND s.value <> '0')
+   OR s.name = 'log_parameter_max_length_on_error' AND s.value <> '0'
+   OR s.name = 'auto_explain.log_min_duration' AND s.value <> '-1'
+	  AND current_setting('auto_explain.log_parameter_max_length', true) <> '0'
+   OR s.name = 'pgaudit.log_parameter' AND s.value = 'on'
+$$;
+COMMENT ON FUNCTION auth._settings_that_log() IS
+'Internal: the settings with which the server logs the parameters of statements, or NULL';
+
+CREATE FUNCTION auth._settings_that_fail()
+RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT string_agg(f.problem, ', ' ORDER BY f.problem)
+FROM (
+	SELECT 'default_role: ' || auth._role_problem(auth._setting('default_role')::name)
+	UNION ALL
+	SELECT format('audience: client "%s" has another one', c.client_id)
+	FROM auth.clients c WHERE auth._setting('audience') NOT IN ('', c.audience)
+	UNION ALL
+	SELECT format('issuer: "%s" is trusted as an outside one', i.issuer) FROM auth.issuers i WHERE i.issuer = auth._setting('issuer')
+	UNION ALL
+	SELECT format('allowed_algorithms: not that of the key "%s", which signs', k.kid)
+	FROM auth.key_status k
+	WHERE k.state = 'active' AND auth._successor_algorithm(k.algorithm, k.purpose) <> k.algorithm
+	UNION ALL
+	SELECT format('client_ip_header: "%s" is no header''s name', auth._setting('client_ip_header'))
+	WHERE auth._setting('client_ip_header') !~ '^[A-Za-z0-9-]*$'
+) AS f (problem)
+$$;
+COMMENT ON FUNCTION auth._settings_that_fail() IS
+'Internal: the settings with which logins or tokens fail, or NULL';
+
+CREATE FUNCTION auth.check_setup()
+RETURNS TABLE (item text, ok boolean, hint text)
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT c.item, c.found IS NULL, CASE WHEN c.found IS NOT NULL THEN format(c.hint, c.found) END
+FROM (VALUES
+	('preloading',
+	 CASE WHEN NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('shared_preload_libraries'), ',')) l
+						   WHERE l ~ '^[ "]*(.*/)?jwt_auth(\.so)?[ "]*$') THEN '' END,
+	 'Add jwt_auth to shared_preload_libraries and restart the server, or have a job of yours call auth.prune().'),
+	('issuer', CASE auth._setting('issuer') WHEN '' THEN '' END,
+	 'Set jwt_auth.issuer, or tokens of this database are not told from others'' with the same keys.'),
+	('master key file',
+	 CASE WHEN auth._setting('master_key_file') !~ '^/'
+			   OR starts_with(auth._setting('master_key_file'), rtrim(current_setting('data_directory'), '/') || '/')
+		  THEN auth._setting('master_key_file') END,
+	 'Move "%s" out of the data directory: every base backup has the key beside what it opens.'),
+	('settings', auth._settings_that_fail(), 'Change these settings, or what they do not go with: %s.'),
+	('audit', CASE auth._setting('audit') WHEN 'none' THEN '' END, 'Set jwt_auth.audit to "changes", or nothing is on record.'),
+	('bcrypt_cost', CASE WHEN auth._setting('bcrypt_cost')::int < 10 THEN auth._setting('bcrypt_cost') END,
+	 'Raise jwt_auth.bcrypt_cost from %s to 10 or more; hashes are renewed at the next login.'),
+	('logged parameters', auth._settings_that_log(),
+	 'Turn these off, or set log_parameter_max_length to 0: the server logs passwords and tokens that are passed as parameters: %s.'),
+	('added to the tables', auth._changed_parts(false),
+	 'Drop what is not the extension''s, because no dump has it; use tables of your own that reference auth.users (id): %s.'),
+	('missing from the tables', auth._changed_parts(true),
+	 'Restore a dump into a fresh installation: it makes these again: %s.'),
+	('triggers', auth._wrong_triggers(), 'Triggers are off, as after pg_restore --disable-triggers. Run: %s.'),
+	('privileges given', auth._undue_grants(), 'Somebody was given more than a bundle has. Run: %s.'),
+	('privileges taken', auth._lost_grants(), 'Policies and sessions need what PUBLIC had at the installation. Run: %s.'),
+	('roles beneath', auth._roles_beneath(), 'Revoke these memberships; whoever has them reads or writes hashes and keys: %s.'),
+	('pgcrypto', (SELECT r.rolname::text FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner
+				  WHERE e.extname = 'pgcrypto' AND NOT r.rolsuper),
+	 'Reinstall pgcrypto as a superuser: "%s" can drop it, and with it this extension and its users.'),
+	('pruning', (SELECT 'audit_log' FROM auth.audit_log l
+				 WHERE l.at < statement_timestamp() - nullif(auth._setting('audit_retention')::interval, '0') - interval '1 day' LIMIT 1),
+	 'Expired rows stay in %s: preload the library with jwt_auth.prune_interval above 0, or call auth.prune() in a job.'),
+	('autovacuum', (SELECT c.relname::text FROM pg_class c
+					WHERE c.oid = 'auth.refresh_tokens'::regclass
+					  AND (NOT current_setting('autovacuum')::boolean OR 'autovacuum_enabled=false' = ANY (c.reloptions)
+						   OR pg_stat_get_dead_tuples(c.oid) > greatest(10000, pg_stat_get_live_tuples(c.oid)))),
+	 'Autovacuum is off or falls behind on auth.%s: look for old transactions and replication slots, or give it a lower autovacuum_vacuum_scale_factor.')
+) AS c (item, found, hint)
+$$;
+COMMENT ON FUNCTION auth.check_setup() IS
+'What of this installation is not as it should be, and what to do about it';
 
 CREATE FUNCTION auth._bundle(bundle text)
 RETURNS TABLE (privilege text, object text) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -2991,6 +3407,9 @@ FROM (VALUES
 	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean)'),
 	('admin', 'auth.drop_client(text)'),
 	('admin', 'auth.prune()'),
+	('admin', 'auth.check_setup()'),
+	('admin', 'auth.audit_events(timestamptz, timestamptz, text, uuid, int)'),
+	('monitor', 'auth.audit_events(timestamptz, timestamptz, text, uuid, int)'),
 	('keys', 'auth.jwt_sign(jsonb)'),
 	('keys', 'auth.create_key(text, text, interval)'),
 	('keys', 'auth.rotate_key(text, interval)'),
@@ -3014,7 +3433,9 @@ FROM (VALUES
 	('client', 'auth.accept_invitation(text, text, text, jsonb)'),
 	('admin', 'auth.invite_user(text, name, jsonb, jsonb)'),
 	('mailer', 'auth.take_messages(int)'),
-	('monitor', 'auth._setting(text)'),	-- which the views call
+	-- what the views call
+	('monitor', 'auth._setting(text)'),
+	('monitor', 'auth._identifier_hash(text)'),
 	('authenticator', 'auth.pre_config()'),
 	('owner', 'auth.create_api(name, name, name, name, text)'),
 	('owner', 'auth.grant_access(name, text)'),
@@ -3022,6 +3443,7 @@ FROM (VALUES
 	-- what create_api, grant_access and revoke_access call
 	('owner', 'auth._bundle(text)'),
 	('owner', 'auth._change_access(text, name, text)'),
+	('owner', 'auth._audit_owner(text, jsonb)'),
 	('owner', 'auth._api_role(name, text)'),
 	('owner', 'auth._api_schema(name)'),
 	('owner', 'auth._api_function(name, text, text, text, text, text, text, text)'),
@@ -3029,16 +3451,31 @@ FROM (VALUES
 	('owner', 'auth._ensure_key(text)')
 ) AS b (bundle, function)
 WHERE b.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
-UNION ALL
+UNION
 SELECT t.privilege, 'TABLE ' || t.relation::regclass
 FROM (VALUES
 	('monitor', 'SELECT', 'auth.key_status'),
+	('monitor', 'SELECT', 'auth.user_status'),
+	('monitor', 'SELECT', 'auth.session_status'),
+	('monitor', 'SELECT', 'auth.metrics'),
 	('admin', 'DELETE, SELECT (id)', 'auth.users')	-- which delete_user needs
 ) AS t (bundle, privilege, relation)
 WHERE t.bundle = _bundle.bundle OR _bundle.bundle = 'owner'
 $$;
 COMMENT ON FUNCTION auth._bundle(text) IS
 'Internal: the privileges of a bundle of grants';
+
+CREATE FUNCTION auth._audit_owner(event text, details jsonb)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._check(CASE WHEN event IS NULL OR event NOT IN ('access_granted', 'access_revoked', 'api_created')
+							 THEN 'no such event' END);
+	PERFORM auth._audit(event, details => details);
+END
+$$;
+COMMENT ON FUNCTION auth._audit_owner(text, jsonb) IS
+'Internal: records what the functions below do, which may not write the audit log themselves';
 
 -- From here on functions are SECURITY INVOKER: they do what their caller may do,
 -- so that nothing grants, creates roles, or runs the triggers of an
@@ -3078,6 +3515,9 @@ BEGIN
 		-- to, so a type of one's own would run code as that.
 		suffix := CASE command WHEN 'grant' THEN ' WITH GRANT OPTION' ELSE ' CASCADE' END;
 	END IF;
+	-- First: whoever takes the bundle from themselves cannot afterwards.
+	PERFORM auth._audit_owner(CASE command WHEN 'grant' THEN 'access_granted' ELSE 'access_revoked' END,
+							  jsonb_build_object('grantee', grantee, 'bundle', bundle));
 	FOR item IN SELECT * FROM auth._bundle(bundle) LOOP
 		EXECUTE format(pattern, item.privilege, item.object, grantee) || suffix;
 	END LOOP;
@@ -3182,6 +3622,7 @@ BEGIN
 	EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', schema_name, anyone);
 	PERFORM auth.grant_access(authenticator, 'authenticator');
 	PERFORM auth._ensure_key('access');
+	PERFORM auth._audit_owner('api_created', jsonb_build_object('schema', schema_name, 'client_id', client_id));
 
 	-- The client is fixed here: a caller cannot choose another one's policy.
 	PERFORM auth._api_function(schema_name, 'register', 'text, text, text, jsonb',
@@ -3294,7 +3735,8 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA auth FROM PUBLIC;
 -- A column of such a type, in anybody's table, would keep ours from changing.
 REVOKE USAGE ON TYPE auth.users, auth.refresh_tokens, auth.clients, auth.keys, auth.issuers,
-	auth.identities, auth.login_failures, auth.one_time_tokens, auth.outbox, auth.message_pace, auth.audit_log, auth.key_status FROM PUBLIC;
+	auth.identities, auth.login_failures, auth.one_time_tokens, auth.outbox, auth.message_pace, auth.audit_log,
+	auth.prune_position, auth.key_status, auth.user_status, auth.session_status, auth.metrics FROM PUBLIC;
 -- Pure: whoever has the key may use it.
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, text, text, jsonb) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_sign(jsonb, jsonb, text, jsonb) TO PUBLIC;

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "catalog/pg_database.h"
 #include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -52,6 +53,11 @@ typedef void JsonActionResult;
 /* 16: what a check hook leaves behind is in the settings' own memory */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)
+#endif
+
+/* 15.4: a database whose DROP was interrupted is marked */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
 /* 17: the caller may hand over the lexer's memory */

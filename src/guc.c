@@ -40,6 +40,7 @@ int			jwt_auth_bcrypt_cost;
 int			jwt_auth_max_concurrent_hashes;
 int			jwt_auth_max_failed_logins;
 int			jwt_auth_lockout_duration;
+int			jwt_auth_prune_interval;
 char	   *jwt_auth_master_key_file;
 char	   *jwt_auth_previous_master_key_file;
 
@@ -55,6 +56,8 @@ static AllowedAlgorithms *allowed_algorithms;
 static char *default_role;
 static int	password_min_length;
 static int	audit;
+static bool audit_to_log;
+static int	audit_retention;
 static char *client_ip_header;
 static int	registration;
 static bool require_confirmed_email;
@@ -274,6 +277,14 @@ guc_init(void)
 				  &client_ip_header, "");
 	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,
 							 &audit, 2, audit_levels, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.audit_to_log", "Whether these events go into the server's log too.", NULL,
+							 &audit_to_log, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_seconds("jwt_auth.audit_retention", "How long events stay in the audit log; 0 is for ever.",
+				   &audit_retention, 90 * DAY_SECONDS, 0, MAX_SECONDS);
+	DefineCustomIntVariable("jwt_auth.prune_interval", "How often the server prunes by itself; 0 is never.",
+							"The library has to be in \"shared_preload_libraries\".",
+							&jwt_auth_prune_interval, 10 * 60, 0, 7 * DAY_SECONDS,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomStringVariable("jwt_auth.master_key_file", "The file with the key that wraps the keys in the database.",
 							   "A relative path starts at the data directory.",
 							   &jwt_auth_master_key_file, "jwt_auth.key",

@@ -30,6 +30,7 @@ extern int	jwt_auth_bcrypt_cost;
 extern int	jwt_auth_max_concurrent_hashes;
 extern int	jwt_auth_max_failed_logins; /* 0: any number */
 extern int	jwt_auth_lockout_duration;	/* seconds */
+extern int	jwt_auth_prune_interval;	/* seconds; 0 is never */
 extern char *jwt_auth_master_key_file;
 extern char *jwt_auth_previous_master_key_file;
 

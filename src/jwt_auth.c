@@ -15,6 +15,7 @@
 #include "session.h"
 #include "tables.h"
 #include "throttle.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -31,5 +32,6 @@ _PG_init(void)
 	issuer_init();
 	hook_init();
 	throttle_init();
+	worker_init();
 	MarkGUCPrefixReserved("jwt_auth");
 }

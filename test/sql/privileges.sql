@@ -104,7 +104,8 @@ BEGIN
 			 WHERE pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::regnamespace AND prokind OPERATOR(pg_catalog.=) 'f' AND provariadic OPERATOR(pg_catalog.=) 0
 			   AND proname OPERATOR(pg_catalog.=) ANY ('{lower,strpos,length,char_length,octet_length,left,now,clock_timestamp,gen_random_uuid,sha256,convert_to,set_config,current_setting,
 				inet_client_addr,date_trunc,make_interval,jsonb_typeof,jsonb_strip_nulls,to_regprocedure,pg_is_in_recovery,pg_notify,btrim,
-				array_position,jsonb_array_length,jsonb_path_query_array,rtrim}'::name[]) LOOP
+				array_position,jsonb_array_length,jsonb_path_query_array,rtrim,
+				statement_timestamp,starts_with,string_to_array,split_part,substr,quote_ident,pg_has_role,has_function_privilege,timezone,pg_relation_size}'::name[]) LOOP
 		EXECUTE format('CREATE FUNCTION mallory.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.proname, f.arguments, f.result,
 					   format('BEGIN PERFORM mallory.hostile(%L); %s END', f.proname, CASE WHEN f.result OPERATOR(pg_catalog.=) 'void'::regtype THEN '' ELSE 'RETURN NULL;' END));
 	END LOOP;
@@ -115,7 +116,7 @@ BEGIN
 					   format('BEGIN PERFORM mallory.hostile(%L); RETURN NULL; END', f.oprname));
 		EXECUTE format('CREATE OPERATOR mallory.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = mallory.op%s)', f.oprname, f.l, f.r, f.n);
 	END LOOP;
-	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,issuers,identities,one_time_tokens,outbox,message_pace,audit_log,pg_proc,pg_roles,pg_namespace}'::text[]) AS name LOOP
+	FOR f IN SELECT unnest('{users,refresh_tokens,keys,clients,issuers,identities,one_time_tokens,outbox,message_pace,audit_log,prune_position,pg_proc,pg_roles,pg_namespace,pg_class,pg_settings,pg_init_privs}'::text[]) AS name LOOP
 		EXECUTE format('CREATE VIEW mallory.%I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, f.name);
 		EXECUTE format('CREATE TEMP VIEW %I AS SELECT mallory.hostile(%L), NULL::pg_catalog.uuid AS id', f.name, 'temporary ' OPERATOR(pg_catalog.||) f.name);
 	END LOOP;
@@ -178,6 +179,7 @@ ROLLBACK;
 -- qualify are not looked up where the caller says, either
 RESET ROLE;
 BEGIN;
+SET LOCAL jwt_auth.audit_to_log = on;
 CREATE FUNCTION public.claims(id pg_catalog.uuid, claims pg_catalog.jsonb) RETURNS pg_catalog.jsonb LANGUAGE plpgsql AS
 $$ BEGIN RETURN claims || jsonb_build_object('hook', lower('X'::text)); END $$;
 CREATE FUNCTION public.check(name pg_catalog.text, password pg_catalog.text) RETURNS pg_catalog.uuid LANGUAGE plpgsql AS
@@ -194,7 +196,7 @@ SELECT auth.jwt_sign('{"a": 1}') \gset
 SELECT auth.rotate_key() AS kid, auth.import_key(auth.jwk_generate('ES256')), auth.import_secret('a secret of thirty-two characters', kid => 'secret'),
 	   auth.import_pem(auth.jwk_to_pem(auth.jwk_generate('ES256')), 'ES256', activate => false), auth.set_client('app') \gset
 SELECT auth.revoke_key(:'kid'), auth.revoke_key('secret'), auth.rewrap_keys(), auth.drop_client('app') \gset
-SELECT pg_catalog.count(*) FROM auth.key_status \gset
+SELECT pg_catalog.count(*) FROM auth.key_status, auth.user_status, auth.session_status, auth.metrics, auth.audit_events(), auth.check_setup() \gset
 SELECT auth.revoke_all('a test') IS NOT NULL AS revoked \gset
 SELECT pg_catalog.count(*) FROM auth.prune() \gset
 SELECT auth.set_active(id, false), auth.set_active(id, true), auth.set_password(id, 'correct horse'), auth.set_user_role(id, 'regress_nobody'), auth.set_app_metadata(id, '{"a": 1}'), auth.revoke_sessions(id) FROM auth.users;

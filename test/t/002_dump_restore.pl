@@ -79,6 +79,10 @@ is($old->safe_psql('copy', $grants), $old->safe_psql('app', $grants), 'grants ar
 is($old->safe_psql('copy', 'SELECT body FROM notes JOIN auth.users u ON u.id = owner'), 'mine',
 	"an application's foreign key to users survives");
 
+is($old->safe_psql('copy', q{SELECT string_agg(item || ': ' || hint, E'\n') FROM auth.check_setup()
+	WHERE NOT ok AND item ~ 'tables|triggers|privileges'}), '', 'tables, triggers and privileges are as they should be');
+is($old->safe_psql('copy', 'SELECT count(*) FROM auth.prune()') > 0, 1, 'pruning goes on');
+
 # Into a cluster without the master key: verifying works, signing says why not
 my $new = new_cluster('new');
 $new->safe_psql('postgres',
