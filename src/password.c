@@ -217,7 +217,7 @@ usable_hash(const char *hash)
 
 	if (strlen(hash) != BCRYPT_HASH_LEN || hash[0] != '$' || hash[1] != '2' ||
 		strchr("aby", hash[2]) == NULL || hash[3] != '$' || hash[6] != '$' ||
-		hash[7 + strspn(hash + 7, BCRYPT_DIGITS)] != '\0')
+		strspn(hash + 4, "0123456789") != 2 || strspn(hash + 7, BCRYPT_DIGITS) != BCRYPT_HASH_LEN - 7)
 		return NULL;
 	if (cost_of(hash) < 4 || cost_of(hash) > BCRYPT_MAX_COST)
 		return NULL;
