@@ -977,18 +977,8 @@ COMMENT ON FUNCTION auth._open_session(auth.users, text, text[], text, interval)
 'Internal: a new session and its tokens; the caller has just updated the user''s row';
 
 CREATE FUNCTION auth._end_session(user_id uuid, session_id uuid, reason text)
-RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	ended int;
-BEGIN
-	UPDATE auth.refresh_tokens s SET revoked_at = clock_timestamp(), revoke_reason = reason
-	WHERE s.user_id = _end_session.user_id AND s.session_id = _end_session.session_id AND s.revoked_at IS NULL;
-	GET DIAGNOSTICS ended = ROW_COUNT;
-	PERFORM auth._flush_commit();
-	RETURN ended;
-END
-$$;
+RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_end_session';
 COMMENT ON FUNCTION auth._end_session(uuid, uuid, text) IS
 'Internal: ends one session; returns how many';
 
