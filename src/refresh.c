@@ -105,15 +105,16 @@ typedef struct Command
 {
 	const char *text;
 	int			nargs;
-	Oid			types[6];
+	Oid			types[7];
 	SPIPlanPtr	plan;
 } Command;
 
 static Command rotate_command = {
 	.text = "UPDATE auth.refresh_tokens SET generation = generation + 1, previous_jti = jti, jti = $4,"
 	" rotated_at = $5, expires_at = $6"
-	" WHERE user_id = $1 AND session_id = $2 AND jti = $3 AND revoked_at IS NULL",
-	.nargs = 6,.types = {UUIDOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	" WHERE user_id = $1 AND session_id = $2 AND jti = $3 AND revoked_at IS NULL"
+	" AND least(expires_at, session_expires_at) = $7",
+	.nargs = 7,.types = {UUIDOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static Command end_command = {
@@ -355,7 +356,7 @@ rotate(RefreshToken *token, const SessionRow *row)
 	pg_uuid_t	jti = random_uuid();
 	ClientPolicy policy;
 	TimestampTz expires_at;
-	Datum		args[6];
+	Datum		args[7];
 
 	client_policy(token->client_id, &policy);
 	expires_at = whole_seconds(Min(now + policy.refresh_token_lifetime, row->session_expires_at));
@@ -365,6 +366,7 @@ rotate(RefreshToken *token, const SessionRow *row)
 	args[3] = UUIDPGetDatum(&jti);
 	args[4] = TimestampTzGetDatum(now);
 	args[5] = TimestampTzGetDatum(expires_at);
+	args[6] = TimestampTzGetDatum(row->expires_at);
 	if (run_command(&rotate_command, args) != 1)
 		return false;
 
