@@ -596,6 +596,9 @@ BEGIN
 		RAISE EXCEPTION 'reason must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM auth._require_read_committed();
+	-- Sessions before keys, as those go who sign; and all of them at once, for
+	-- row by row would cross those who end several sessions of one user.
+	LOCK TABLE auth.refresh_tokens IN EXCLUSIVE MODE;
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	instant := clock_timestamp();
 	active := ARRAY(SELECT k FROM auth._active_key('access') k WHERE k.kid IS NOT NULL
