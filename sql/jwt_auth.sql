@@ -55,6 +55,33 @@ CREATE TABLE auth.users (
 CREATE UNIQUE INDEX users_email_key ON auth.users (lower(email COLLATE "C"));
 CREATE UNIQUE INDEX users_username_key ON auth.users (lower(username COLLATE "C"));
 
+-- The newest of each purpose; the address is the one that it went to.  It comes
+-- before refresh_tokens because a user's rows cascade in this order, in which
+-- everybody locks the two.
+CREATE TABLE auth.one_time_tokens (
+	user_id uuid REFERENCES auth.users (id) ON DELETE CASCADE,
+	purpose text COLLATE "C",
+	token_hash bytea NOT NULL UNIQUE,
+	email text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (user_id, purpose)
+);
+
+-- What the mailer is to send.
+CREATE TABLE auth.outbox (
+	id uuid PRIMARY KEY,
+	kind text COLLATE "C" NOT NULL,
+	user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
+	email text NOT NULL,
+	wrapped_token bytea,
+	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	expires_at timestamptz NOT NULL
+);
+CREATE INDEX outbox_created ON auth.outbox (created_at);
+CREATE INDEX outbox_expires ON auth.outbox (expires_at);
+CREATE INDEX outbox_user ON auth.outbox (user_id);
+
 -- One row for each session; it changes in place, so pages keep room for that.
 CREATE TABLE auth.refresh_tokens (
 	user_id uuid REFERENCES auth.users (id) ON DELETE CASCADE,
@@ -144,31 +171,6 @@ CREATE TABLE auth.login_failures (
 	locked_until timestamptz,
 	PRIMARY KEY (identifier_hash, source)
 );
-
--- The newest of each purpose; the address is the one that it went to.
-CREATE TABLE auth.one_time_tokens (
-	user_id uuid REFERENCES auth.users (id) ON DELETE CASCADE,
-	purpose text COLLATE "C",
-	token_hash bytea NOT NULL UNIQUE,
-	email text NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	expires_at timestamptz NOT NULL,
-	PRIMARY KEY (user_id, purpose)
-);
-
--- What the mailer is to send.
-CREATE TABLE auth.outbox (
-	id uuid PRIMARY KEY,
-	kind text COLLATE "C" NOT NULL,
-	user_id uuid NOT NULL REFERENCES auth.users (id) ON DELETE CASCADE,
-	email text NOT NULL,
-	wrapped_token bytea,
-	created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-	expires_at timestamptz NOT NULL
-);
-CREATE INDEX outbox_created ON auth.outbox (created_at);
-CREATE INDEX outbox_expires ON auth.outbox (expires_at);
-CREATE INDEX outbox_user ON auth.outbox (user_id);
 
 -- When a message was last asked for, whether or not anybody has the name.
 CREATE TABLE auth.message_pace (
@@ -642,12 +644,16 @@ BEGIN
 		RAISE EXCEPTION 'reason must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM auth._require_read_committed();
-	-- Those too that are being made, but without waiting for a mailer.
+	-- In the order in which others lock them, and all of each at once: those too
+	-- that are being made, and row by row would cross those who end several
+	-- sessions of one user.
 	LOCK TABLE auth.one_time_tokens IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE auth.refresh_tokens IN EXCLUSIVE MODE;
+	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	DELETE FROM auth.one_time_tokens;
+	-- without waiting for a mailer
 	DELETE FROM auth.outbox o
 	WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x WHERE x.wrapped_token IS NOT NULL FOR UPDATE SKIP LOCKED));
-	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	instant := clock_timestamp();
 	active := ARRAY(SELECT k FROM auth._active_key('access') k WHERE k.kid IS NOT NULL
 					UNION ALL SELECT k FROM auth._active_key('refresh') k WHERE k.kid IS NOT NULL);
@@ -1069,18 +1075,8 @@ COMMENT ON FUNCTION auth._open_session(auth.users, text, text[], text, interval)
 'Internal: a new session and its tokens; the caller has just updated the user''s row';
 
 CREATE FUNCTION auth._end_session(user_id uuid, session_id uuid, reason text)
-RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	ended int;
-BEGIN
-	UPDATE auth.refresh_tokens s SET revoked_at = clock_timestamp(), revoke_reason = reason
-	WHERE s.user_id = _end_session.user_id AND s.session_id = _end_session.session_id AND s.revoked_at IS NULL;
-	GET DIAGNOSTICS ended = ROW_COUNT;
-	PERFORM auth._flush_commit();
-	RETURN ended;
-END
-$$;
+RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_end_session';
 COMMENT ON FUNCTION auth._end_session(uuid, uuid, text) IS
 'Internal: ends one session; returns how many';
 
@@ -3093,8 +3089,10 @@ DECLARE
 	forgotten timestamptz := clock_timestamp() - auth._setting('lockout_duration')::interval;
 	dead_keys text[];
 BEGIN
-	-- The only lock that is waited for is the one on keys, which comes first; rows
-	-- that others have locked are left to the next call.  So no wait is a deadlock.
+	-- The only locks that are waited for are these, first and in the order of
+	-- everybody else's; rows that others have locked are left to the next call.  So
+	-- no wait is a deadlock.
+	LOCK TABLE auth.one_time_tokens, auth.refresh_tokens, auth.keys IN ROW EXCLUSIVE MODE;
 	relation := 'keys';
 	-- A revoked key stays for as long as it would have verified: until then its
 	-- kid must not come back.

@@ -428,11 +428,10 @@ payload_lifetime(Jsonb *payload)
 	return Min(lifetime - claims_unix_usec(GetCurrentTimestamp()), forever);
 }
 
-/* Signs a payload with the active key of this purpose. */
-text *
-keyring_sign(KeyPurpose purpose, Jsonb *payload)
+/* The key that signs a token that lives this long. */
+static RingKey *
+signing_key_for(KeyPurpose purpose, int64 lifetime)
 {
-	int64		lifetime = payload_lifetime(payload);
 	RingKey    *key = signing_key(purpose);
 
 	if ((guc_allowed_algorithms() & ALG_BIT(key->alg)) == 0)
@@ -445,7 +444,29 @@ keyring_sign(KeyPurpose purpose, Jsonb *payload)
 		raise_longest_lifetime(key->kid, lifetime);
 		key = signing_key(purpose);
 	}
+	return key;
+}
+
+/* Signs a payload with the active key of this purpose. */
+text *
+keyring_sign(KeyPurpose purpose, Jsonb *payload)
+{
+	RingKey    *key = signing_key_for(purpose, payload_lifetime(payload));
+
 	return jwt_compose(key->alg, private_key(key), key->kid, NULL, payload);
+}
+
+/*
+ * The same of a payload that has been written, in the database's encoding; it
+ * expires in lifetime microseconds.
+ */
+text *
+keyring_sign_json(KeyPurpose purpose, StringInfo json, int64 lifetime)
+{
+	RingKey    *key = signing_key_for(purpose, lifetime);
+	char	   *utf8 = pg_server_to_any(json->data, json->len, PG_UTF8);
+
+	return jws_compose(key->alg, private_key(key), key->kid, "JWT", NULL, utf8, strlen(utf8));
 }
 
 /* iss, iat, exp and jti for a payload that has none of its own. */

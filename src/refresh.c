@@ -3,13 +3,16 @@
  *	  Refresh tokens and their rotation (RFC 9700 section 4.14.2).
  *
  * A session is one row of refresh_tokens.  Its token carries the row's
- * generation and jti; rotating is one guarded update of that row, so of two
- * callers with one token exactly one succeeds.  What is not the current token
- * is told apart afterwards, and a token that comes back after its successor
- * was used ends the session.
+ * generation and jti; rotating is one update of that row, guarded by them, so
+ * of two callers with one token exactly one succeeds.  A token that comes back
+ * after its successor was used ends the session.
  *
- * These functions run as the extension's owner.  The times are the clock's,
- * not the transaction's: a transaction that waits does not keep a token alive.
+ * What a token is, is decided on the newest committed state at any isolation
+ * level; where the transaction's own snapshot is older, an update fails with a
+ * serialization failure.  The times are the clock's, not the transaction's: a
+ * transaction that waits does not keep a token alive.
+ *
+ * These functions run as the extension's owner.
  */
 #include "postgres.h"
 
@@ -19,8 +22,11 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -29,13 +35,18 @@
 #include "errors.h"
 #include "guc.h"
 #include "keyring.h"
+#include "tables.h"
 
-/* A row that changes between update and look is looked at again. */
+/* A row that changes between look and update is looked at again. */
 #define MAX_ATTEMPTS	10
+
+/* revoke_reason of a session that ended because its user was disabled. */
+#define REASON_INACTIVE	"user_inactive"
 
 PG_FUNCTION_INFO_V1(rotate_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_read_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_sign_refresh_token);
+PG_FUNCTION_INFO_V1(jwt_auth_end_session);
 PG_FUNCTION_INFO_V1(jwt_auth_flush_commit);
 
 typedef enum RotationStatus
@@ -48,7 +59,6 @@ typedef enum RotationStatus
 	ROTATION_ROTATED,
 	ROTATION_REISSUED,
 	ROTATION_REUSED,
-	ROTATION_CHANGED,			/* the row has changed under us: try again */
 } RotationStatus;
 
 static const char *const status_names[] = {
@@ -74,61 +84,80 @@ typedef struct RefreshToken
 	Jsonb	   *payload;		/* where it was read from a token */
 } RefreshToken;
 
-/* The session's row, and whether its user may still sign in. */
+/* The session's row, and its user's. */
 typedef struct SessionRow
 {
 	bool		exists;
+	bool		user_exists;
 	bool		user_active;
 	bool		revoked;
+	bool		revoked_as_inactive;	/* since the user was disabled */
 	int64		generation;
 	pg_uuid_t	jti;
 	pg_uuid_t	previous_jti;
 	TimestampTz rotated_at;
 	TimestampTz expires_at;		/* the earlier of the two expiries */
+	TimestampTz session_expires_at; /* DT_NOEND: never */
 } SessionRow;
 
-static const char rotate_command[] =
-"UPDATE auth.refresh_tokens SET generation = generation + 1, previous_jti = jti, jti = $5,"
-" rotated_at = $6, expires_at = least($7, session_expires_at)"
-" WHERE user_id = $1 AND session_id = $2 AND generation = $3 AND jti = $4"
-" AND revoked_at IS NULL AND expires_at > $6"
-" AND (session_expires_at IS NULL OR session_expires_at > $6)"
-" AND EXISTS (SELECT FROM auth.users u WHERE u.id = $1 AND u.is_active)"
-" RETURNING expires_at";
-
-static const char look_command[] =
-"SELECT s.session_id IS NOT NULL, coalesce(u.is_active, false), s.revoked_at IS NOT NULL,"
-" s.generation, s.jti, s.previous_jti, s.rotated_at, least(s.expires_at, s.session_expires_at)"
-" FROM (SELECT $1 AS user_id) k LEFT JOIN auth.users u ON u.id = k.user_id"
-" LEFT JOIN auth.refresh_tokens s ON s.user_id = k.user_id AND s.session_id = $2";
-
-static const char revoke_command[] =
-"SELECT auth._end_session($1, $2, $3)";
-
-static const char audit_command[] =
-"SELECT auth._audit($1, $2, $3, $4)";
-
-static SPIPlanPtr rotate_plan;
-static SPIPlanPtr look_plan;
-static SPIPlanPtr revoke_plan;
-static SPIPlanPtr audit_plan;
-
-/* Runs a command of ours, prepared once for each backend. */
-static void
-run_plan(SPIPlanPtr *plan, const char *command, int nargs, Oid *types, Datum *args)
+/* A command of ours, prepared once for each backend. */
+typedef struct Command
 {
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare(command, nargs, types);
+	const char *text;
+	int			nargs;
+	Oid			types[7];
+	SPIPlanPtr	plan;
+} Command;
 
-		if (prepared == NULL)
+static Command rotate_command = {
+	.text = "UPDATE auth.refresh_tokens SET generation = generation + 1, previous_jti = jti, jti = $4,"
+	" rotated_at = $5, expires_at = $6"
+	" WHERE user_id = $1 AND session_id = $2 AND jti = $3 AND revoked_at IS NULL"
+	" AND least(expires_at, session_expires_at) = $7",
+	.nargs = 7,.types = {UUIDOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static Command end_command = {
+	.text = "UPDATE auth.refresh_tokens SET revoked_at = $3, revoke_reason = $4"
+	" WHERE user_id = $1 AND session_id = $2 AND revoked_at IS NULL",
+	.nargs = 4,.types = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID}
+};
+
+static Command audit_command = {
+	.text = "SELECT auth._audit($1, $2, $3, $4)",
+	.nargs = 4,.types = {TEXTOID, UUIDOID, UUIDOID, TEXTOID}
+};
+
+/*
+ * Runs a command; returns how many rows.  At the higher isolation levels it
+ * finds the newest rows too, and fails with a serialization failure where it
+ * would change one that the transaction's snapshot does not show.
+ */
+static uint64
+run_command(Command *command, Datum *args)
+{
+	Snapshot	newest = InvalidSnapshot;
+	Snapshot	crosscheck = InvalidSnapshot;
+
+	if (command->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare_cursor(command->text, command->nargs, command->types,
+											  CURSOR_OPT_GENERIC_PLAN);
+
+		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(prepared) != 0)
+		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "SPI_keepplan failed");
-		*plan = prepared;
+		command->plan = plan;
 	}
-	if (SPI_execute_plan(*plan, args, NULL, false, 0) < 0)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(SPI_result));
+	if (IsolationUsesXactSnapshot())
+	{
+		crosscheck = GetTransactionSnapshot();
+		newest = GetLatestSnapshot();
+	}
+	if (SPI_execute_snapshot(command->plan, args, NULL, newest, crosscheck, false, true, 0) < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(SPI_result));
+	return SPI_processed;
 }
 
 static TimestampTz
@@ -149,28 +178,52 @@ uuid_text(const pg_uuid_t *uuid)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
 }
 
+/* Appends a name to the JSON object that is being written. */
+static void
+append_name(StringInfo json, const char *name)
+{
+	appendStringInfo(json, "%c\"%s\":", json->len == 0 ? '{' : ',', name);
+}
+
+static void
+append_string(StringInfo json, const char *name, const char *value)
+{
+	append_name(json, name);
+	escape_json(json, value);
+}
+
+static void
+append_integer(StringInfo json, const char *name, int64 value)
+{
+	append_name(json, name);
+	appendStringInfo(json, INT64_FORMAT, value);
+}
+
 /* Signs a refresh token that says this. */
 static text *
 sign_refresh_token(const RefreshToken *token)
 {
-	JsonbInState state = {0};
+	TimestampTz now = GetCurrentTimestamp();
+	StringInfoData json;
 	ClientPolicy policy;
 
 	client_policy(token->client_id, &policy);
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	initStringInfo(&json);
+	/* in the order of jsonb, which it is to become again */
+	if (policy.audience != NULL)
+		append_string(&json, "aud", policy.audience);
+	append_integer(&json, "exp", claims_unix_usec(token->expires_at) / USECS_PER_SEC);
+	append_integer(&json, "gen", token->generation);
+	append_integer(&json, "iat", claims_unix_usec(now) / USECS_PER_SEC);
 	if (jwt_auth_issuer[0] != '\0')
-		claims_push_string(&state, "iss", jwt_auth_issuer);
-	claims_push_string(&state, "sub", uuid_text(&token->user_id));
-	claims_push_string(&state, "aud", policy.audience);
-	claims_push_integer(&state, "iat", claims_unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC);
-	claims_push_integer(&state, "exp", claims_unix_usec(token->expires_at) / USECS_PER_SEC);
-	claims_push_string(&state, "jti", uuid_text(&token->jti));
-	claims_push_string(&state, "type", "refresh");
-	claims_push_string(&state, "sid", uuid_text(&token->session_id));
-	claims_push_integer(&state, "gen", token->generation);
-	claims_push_string(&state, "client_id", token->client_id);
-	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return keyring_sign(PURPOSE_REFRESH, JsonbValueToJsonb(state.result));
+		append_string(&json, "iss", jwt_auth_issuer);
+	append_string(&json, "jti", uuid_text(&token->jti));
+	append_string(&json, "sid", uuid_text(&token->session_id));
+	append_string(&json, "sub", uuid_text(&token->user_id));
+	append_string(&json, "type", "refresh");
+	append_string(&json, "client_id", token->client_id);
+	appendStringInfoChar(&json, '}');
+	return keyring_sign_json(PURPOSE_REFRESH, &json, token->expires_at - now);
 }
 
 /* The token without a leading "Bearer ". */
@@ -212,65 +265,37 @@ read_refresh_token(Datum datum, RefreshToken *token)
 	return ROTATION_ROTATED;
 }
 
-/* Column n of the one row; zero where it is NULL. */
-static Datum
-column(int n, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, n, isnull);
-}
-
-/* The one update.  On true, *token says what the successor says. */
-static bool
-rotate(RefreshToken *token)
-{
-	static Oid	types[7] = {UUIDOID, UUIDOID, INT8OID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t	jti = random_uuid();
-	ClientPolicy policy;
-	Datum		args[7];
-	bool		isnull;
-
-	if (!client_policy(token->client_id, &policy))
-		return false;
-	args[0] = UUIDPGetDatum(&token->user_id);
-	args[1] = UUIDPGetDatum(&token->session_id);
-	args[2] = Int64GetDatum(token->generation);
-	args[3] = UUIDPGetDatum(&token->jti);
-	args[4] = UUIDPGetDatum(&jti);
-	args[5] = TimestampTzGetDatum(now);
-	args[6] = TimestampTzGetDatum(whole_seconds(now + policy.refresh_token_lifetime));
-	run_plan(&rotate_plan, rotate_command, 7, types, args);
-	if (SPI_processed != 1)
-		return false;
-
-	token->generation++;
-	token->jti = jti;
-	token->expires_at = DatumGetTimestampTz(column(1, &isnull));
-	return true;
-}
-
+/*
+ * The session and its user as they are now.  The user comes second: whoever is
+ * deleted in between takes the session along.
+ */
 static void
 look(const RefreshToken *token, SessionRow *row)
 {
-	static Oid	types[2] = {UUIDOID, UUIDOID};
-	Datum		args[2] = {UUIDPGetDatum(&token->user_id), UUIDPGetDatum(&token->session_id)};
-	bool		isnull;
-	Datum		value;
+	Datum		keys[2] = {UUIDPGetDatum(&token->user_id), UUIDPGetDatum(&token->session_id)};
+	Datum		user[USERS_NATTS];
+	bool		user_nulls[USERS_NATTS];
+	Datum		values[SESSIONS_NATTS];
+	bool		nulls[SESSIONS_NATTS];
 
 	memset(row, 0, sizeof(*row));
-	run_plan(&look_plan, look_command, 2, types, args);
-	row->exists = DatumGetBool(column(1, &isnull));
-	row->user_active = DatumGetBool(column(2, &isnull));
+	CommandCounterIncrement();	/* so that what this statement did counts */
+	row->exists = tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls);
+	row->user_exists = tables_fetch(TABLE_USERS, 1, keys, user, user_nulls);
+	row->user_active = row->user_exists && DatumGetBool(user[USERS_IS_ACTIVE]);
 	if (!row->exists)
 		return;
-	row->revoked = DatumGetBool(column(3, &isnull));
-	row->generation = DatumGetInt64(column(4, &isnull));
-	row->jti = *DatumGetUUIDP(column(5, &isnull));
-	value = column(6, &isnull);
-	if (!isnull)
-		row->previous_jti = *DatumGetUUIDP(value);
-	row->rotated_at = DatumGetTimestampTz(column(7, &isnull));
-	row->expires_at = DatumGetTimestampTz(column(8, &isnull));
+	row->revoked = !nulls[SESSIONS_REVOKED_AT];
+	row->revoked_as_inactive = !nulls[SESSIONS_REVOKE_REASON] &&
+		strcmp(TextDatumGetCString(values[SESSIONS_REVOKE_REASON]), REASON_INACTIVE) == 0;
+	row->generation = DatumGetInt64(values[SESSIONS_GENERATION]);
+	row->jti = *DatumGetUUIDP(values[SESSIONS_JTI]);
+	if (!nulls[SESSIONS_PREVIOUS_JTI])
+		row->previous_jti = *DatumGetUUIDP(values[SESSIONS_PREVIOUS_JTI]);
+	row->rotated_at = DatumGetTimestampTz(values[SESSIONS_ROTATED_AT]);
+	row->session_expires_at = nulls[SESSIONS_SESSION_EXPIRES_AT] ?
+		DT_NOEND : DatumGetTimestampTz(values[SESSIONS_SESSION_EXPIRES_AT]);
+	row->expires_at = Min(DatumGetTimestampTz(values[SESSIONS_EXPIRES_AT]), row->session_expires_at);
 }
 
 static bool
@@ -288,43 +313,84 @@ within_grace(TimestampTz rotated_at)
 	return llabs(distance) < jwt_auth_refresh_reuse_grace * USECS_PER_SEC;
 }
 
-/* What a genuine token is that did not rotate. */
+/* Whether the session had this token, as far as its row tells. */
+static bool
+was_issued(const RefreshToken *token, const SessionRow *row)
+{
+	if (token->generation == row->generation)
+		return same_uuid(&token->jti, &row->jti);
+	if (token->generation == row->generation - 1)
+		return same_uuid(&token->jti, &row->previous_jti);
+	return token->generation < row->generation;
+}
+
+/* What a genuine token is; ROTATION_ROTATED if it can be rotated. */
 static RotationStatus
 classify(const RefreshToken *token, const SessionRow *row)
 {
-	if (!row->user_active)
+	if (!row->user_exists)
 		return ROTATION_INACTIVE;
-	if (!row->exists)
+	if (!row->exists || !was_issued(token, row))
 		return ROTATION_UNKNOWN;
-	if (row->revoked)
+	if (row->revoked && (row->user_active || !row->revoked_as_inactive))
 		return ROTATION_REVOKED;
 	if (row->expires_at <= GetCurrentTimestamp())
 		return ROTATION_EXPIRED;
-	if (token->generation > row->generation)
-		return ROTATION_UNKNOWN;
+	if (!row->user_active)
+		return ROTATION_INACTIVE;
 	if (token->generation == row->generation)
-		return same_uuid(&token->jti, &row->jti) ? ROTATION_CHANGED : ROTATION_UNKNOWN;
-	if (token->generation < row->generation - 1)
-		return ROTATION_REUSED;
-	if (!same_uuid(&token->jti, &row->previous_jti))
-		return ROTATION_UNKNOWN;
-	return within_grace(row->rotated_at) ? ROTATION_REISSUED : ROTATION_REUSED;
+		return ROTATION_ROTATED;
+	if (token->generation == row->generation - 1 && within_grace(row->rotated_at))
+		return ROTATION_REISSUED;
+	return ROTATION_REUSED;
 }
 
-static void
-end_session(const RefreshToken *token, const char *reason)
+/*
+ * The one update, of the row as it was looked at; false if it has changed.  On
+ * true, *token is the successor.
+ */
+static bool
+rotate(RefreshToken *token, const SessionRow *row)
 {
-	static Oid	types[3] = {UUIDOID, UUIDOID, TEXTOID};
-	Datum		args[3] = {UUIDPGetDatum(&token->user_id), UUIDPGetDatum(&token->session_id),
-	CStringGetTextDatum(reason)};
+	TimestampTz now = GetCurrentTimestamp();
+	pg_uuid_t	jti = random_uuid();
+	ClientPolicy policy;
+	TimestampTz expires_at;
+	Datum		args[7];
 
-	run_plan(&revoke_plan, revoke_command, 3, types, args);
+	client_policy(token->client_id, &policy);
+	expires_at = whole_seconds(Min(now + policy.refresh_token_lifetime, row->session_expires_at));
+	args[0] = UUIDPGetDatum(&token->user_id);
+	args[1] = UUIDPGetDatum(&token->session_id);
+	args[2] = UUIDPGetDatum(&token->jti);
+	args[3] = UUIDPGetDatum(&jti);
+	args[4] = TimestampTzGetDatum(now);
+	args[5] = TimestampTzGetDatum(expires_at);
+	args[6] = TimestampTzGetDatum(row->expires_at);
+	if (run_command(&rotate_command, args) != 1)
+		return false;
+
+	ForceSyncCommit();
+	token->generation++;
+	token->jti = jti;
+	token->expires_at = expires_at;
+	return true;
+}
+
+/* Ends a session that lives; returns how many. */
+static uint64
+end_session(const pg_uuid_t *user_id, const pg_uuid_t *session_id, Datum reason)
+{
+	Datum		args[4] = {UUIDPGetDatum(user_id), UUIDPGetDatum(session_id),
+	TimestampTzGetDatum(GetCurrentTimestamp()), reason};
+
+	ForceSyncCommit();
+	return run_command(&end_command, args);
 }
 
 static void
 audit(const RefreshToken *token, RotationStatus status)
 {
-	static Oid	types[4] = {TEXTOID, UUIDOID, UUIDOID, TEXTOID};
 	Datum		args[4];
 	char	   *event;
 
@@ -335,36 +401,31 @@ audit(const RefreshToken *token, RotationStatus status)
 	args[1] = UUIDPGetDatum(&token->user_id);
 	args[2] = UUIDPGetDatum(&token->session_id);
 	args[3] = CStringGetTextDatum(token->client_id);
-	run_plan(&audit_plan, audit_command, 4, types, args);
+	run_command(&audit_command, args);
 }
 
 /* Decides on a genuine token, with SPI connected. */
 static RotationStatus
 rotate_or_classify(RefreshToken *token)
 {
-	RotationStatus status = ROTATION_CHANGED;
+	RotationStatus status;
 	SessionRow	row;
+	int			attempts = 0;
 
-	for (int i = 0; status == ROTATION_CHANGED; i++)
+	do
 	{
-		if (i == MAX_ATTEMPTS)
+		if (attempts++ == MAX_ATTEMPTS)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("session has changed while its refresh token was rotated")));
-		if (rotate(token))
-		{
-			ForceSyncCommit();
-			status = ROTATION_ROTATED;
-			break;
-		}
 		look(token, &row);
 		status = classify(token, &row);
-	}
+	} while (status == ROTATION_ROTATED && !rotate(token, &row));
 
 	if (status == ROTATION_REUSED)
-		end_session(token, "reuse");
-	else if (status == ROTATION_INACTIVE && row.exists && !row.revoked)
-		end_session(token, "user_inactive");
+		end_session(&token->user_id, &token->session_id, CStringGetTextDatum("reuse"));
+	else if (status == ROTATION_INACTIVE && row.exists)
+		end_session(&token->user_id, &token->session_id, CStringGetTextDatum(REASON_INACTIVE));
 	else if (status == ROTATION_REISSUED)
 	{
 		token->generation = row.generation;
@@ -427,22 +488,6 @@ rotate_refresh_token(PG_FUNCTION_ARGS)
 	return rotation_result(fcinfo, status, &token, successor);
 }
 
-/* Whether rotating this genuine token would succeed. */
-static bool
-can_be_rotated(const RefreshToken *token)
-{
-	SessionRow	row;
-	bool		current;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	look(token, &row);
-	/* "changed" is what classify() says of the token that the row has */
-	current = classify(token, &row) == ROTATION_CHANGED;
-	SPI_finish();
-	return current;
-}
-
 /*
  * _read_refresh_token(refresh_token text)
  *		returns (user_id uuid, session_id uuid, is_current boolean, payload jsonb)
@@ -453,14 +498,16 @@ Datum
 jwt_auth_read_refresh_token(PG_FUNCTION_ARGS)
 {
 	RefreshToken token = {0};
+	SessionRow	row;
 	Datum		values[4] = {0};
 	bool		nulls[4] = {true, true, true, true};
 
 	if (!PG_ARGISNULL(0) && read_refresh_token(PG_GETARG_DATUM(0), &token) == ROTATION_ROTATED)
 	{
+		look(&token, &row);
 		values[0] = UUIDPGetDatum(&token.user_id);
 		values[1] = UUIDPGetDatum(&token.session_id);
-		values[2] = BoolGetDatum(can_be_rotated(&token));
+		values[2] = BoolGetDatum(classify(&token, &row) == ROTATION_ROTATED);
 		values[3] = JsonbPGetDatum(token.payload);
 		memset(nulls, 0, sizeof(nulls));
 	}
@@ -486,6 +533,26 @@ jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
 	token.jti = *PG_GETARG_UUID_P(4);
 	token.expires_at = PG_GETARG_TIMESTAMPTZ(5);
 	PG_RETURN_TEXT_P(sign_refresh_token(&token));
+}
+
+/*
+ * _end_session(user_id uuid, session_id uuid, reason text) returns int
+ *
+ * How many: none where it had ended before, or where an argument is NULL.
+ */
+Datum
+jwt_auth_end_session(PG_FUNCTION_ARGS)
+{
+	uint64		ended;
+
+	PreventCommandIfReadOnly("UPDATE");
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_INT32(0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	ended = end_session(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), PG_GETARG_DATUM(2));
+	SPI_finish();
+	PG_RETURN_INT32(ended);
 }
 
 /*
