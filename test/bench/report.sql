@@ -44,6 +44,19 @@ INSERT INTO bench.ratio (what, ratio, target, met)
 SELECT format('pgbench -N under a flood of logins %s, against itself', name), ratio, 'at least 0.7', ratio >= 0.7
 FROM (SELECT name, percentile_cont(0.5) WITHIN GROUP (ORDER BY flooded / quiet) AS ratio FROM bench.flood GROUP BY name) f;
 
+-- rotation: of each pair one ratio, and of these the median
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format('rotations per second against the bare update, %s client(s)', clients), ratio, 'at least 0.85', ratio >= 0.85
+FROM (SELECT clients, percentile_cont(0.5) WITHIN GROUP (ORDER BY rotated / bare) AS ratio FROM bench.rotation GROUP BY clients ORDER BY clients) r;
+
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format(what, (a.updates - b.updates) / 1000), ratio, target, CASE target WHEN 'at most 2' THEN ratio <= 2 ELSE ratio >= 0.95 END
+FROM bench.session_size b, bench.session_size a,
+     LATERAL (VALUES ('size of sessions after %s thousand rotations, times before', a.table_bytes / b.table_bytes::float8, 'at most 2'),
+                     ('size of their index after %s thousand rotations, times before', a.index_bytes / b.index_bytes::float8, 'at most 2'),
+                     ('of %s thousand rotations, those that were heap-only', (a.hot - b.hot) / (a.updates - b.updates)::float8, 'at least 0.95')) v (what, ratio, target)
+WHERE b.phase = 'before' AND a.phase = 'after';
+
 \pset footer off
 \pset title 'Microseconds for one'
 SELECT name, round(usec::numeric, 2) AS usec FROM bench.net ORDER BY name;
