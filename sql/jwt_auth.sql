@@ -3184,7 +3184,8 @@ $$;
 COMMENT ON FUNCTION auth._table_parts() IS
 'Internal: the columns of the extension''s tables, and what hangs on them: indexes, triggers, policies, rules, constraints, children';
 
--- What is there now is what is ours.
+-- What is there now is what is ours, so all tables and triggers stand above.  A
+-- script that changes them makes this anew.
 DO $$
 BEGIN
 	EXECUTE format('CREATE FUNCTION auth._own_table_parts() RETURNS text[] '
@@ -3362,9 +3363,9 @@ FROM (VALUES
 	('privileges given', auth._undue_grants(), 'Somebody was given more than a bundle has. Run: %s.'),
 	('privileges taken', auth._lost_grants(), 'Policies and sessions need what PUBLIC had at the installation. Run: %s.'),
 	('roles beneath', auth._roles_beneath(), 'Revoke these memberships; whoever has them reads or writes hashes and keys: %s.'),
-	('pgcrypto', (SELECT r.rolname::text FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner
+	('pgcrypto', (SELECT quote_ident(r.rolname) FROM pg_extension e JOIN pg_roles r ON r.oid = e.extowner
 				  WHERE e.extname = 'pgcrypto' AND NOT r.rolsuper),
-	 'Reinstall pgcrypto as a superuser: "%s" can drop it, and with it this extension and its users.'),
+	 'Who owns pgcrypto can drop it, and with it this extension and its users. Move all that the role owns here: REASSIGN OWNED BY %s TO a superuser.'),
 	('pruning', (SELECT 'audit_log' FROM auth.audit_log l
 				 WHERE l.at < statement_timestamp() - nullif(auth._setting('audit_retention')::interval, '0') - interval '1 day' LIMIT 1),
 	 'Expired rows stay in %s: preload the library with jwt_auth.prune_interval above 0, or call auth.prune() in a job.'),

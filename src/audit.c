@@ -7,6 +7,8 @@
 #include "fmgr.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
+
 PG_FUNCTION_INFO_V1(jwt_auth_log_event);
 
 /*

@@ -155,6 +155,11 @@ BEGIN;
 SELECT auth.grant_access('regress_admin', b) FROM unnest('{client,admin,keys,monitor,authenticator,owner}'::text[]) b;
 SELECT * FROM pg_temp.wrong();
 ROLLBACK;
+-- pgcrypto of an ordinary role
+BEGIN;
+UPDATE pg_extension SET extowner = 'regress_monitor'::regrole WHERE extname = 'pgcrypto';
+SELECT * FROM pg_temp.wrong();
+ROLLBACK;
 BEGIN;
 ALTER TABLE auth.refresh_tokens SET (autovacuum_enabled = false);
 SELECT * FROM pg_temp.wrong();
