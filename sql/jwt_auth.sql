@@ -879,7 +879,8 @@ RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalo
 AS $$
 BEGIN
 	-- What stands last is what the nearest proxy has seen.
-	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb ->> lower(auth._setting('client_ip_header') COLLATE "C"),
+	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb
+								->> lower(nullif(auth._setting('client_ip_header'), '') COLLATE "C"),
 								'^.*,', ''))::inet;
 EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
@@ -1391,9 +1392,9 @@ BEGIN
 	END IF;
 	-- Others may have failed while this one waited for its turn.
 	wait := coalesce(wait, auth._locked_seconds(identifier_hash, source));
-	-- What needs no hash takes longer than one, so that hammering gains nothing.
+	-- What needs no hash takes as long as one or longer, so that hammering gains nothing.
 	IF wait IS NOT NULL OR elsewhere IS NULL AND octet_length(password) NOT BETWEEN 1 AND 72 THEN
-		PERFORM pg_sleep(2 ^ (auth._setting('bcrypt_cost')::int - 13));
+		PERFORM pg_sleep(least(2 ^ (auth._setting('bcrypt_cost')::int - 13), 1));
 	END IF;
 END
 $$;

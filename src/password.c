@@ -47,12 +47,10 @@
 #define BCRYPT_HASH_LEN		60
 #define BCRYPT_DIGITS		"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-/*
- * How long a password waits for its turn, and how often it looks: 64 who wait
- * take two hundredths of a processor.
- */
+/* How long a password waits for its turn, and at least and at most between looks. */
 #define MAX_WAIT_MS		5000
-#define POLL_MS			50
+#define MIN_DOZE_MS		20
+#define MAX_DOZE_MS		250
 
 /* Any number that no other extension is likely to use so. */
 #define HASH_LOCK_CLASS	0x6A777461
@@ -142,10 +140,13 @@ give_place_back(const LOCKTAG *place)
 	LockRelease(place, ExclusiveLock, false);
 }
 
+/* The longer somebody has waited, the less often they look: many may wait. */
 static void
-doze(void)
+doze(long waited)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MS, PG_WAIT_EXTENSION);
+	long		timeout = Min(Max(waited / 4, MIN_DOZE_MS), MAX_DOZE_MS);
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
@@ -158,8 +159,9 @@ doze(void)
 static int
 take_turn(LOCKTAG *place, const Attempt *attempt)
 {
-	TimestampTz give_up = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_WAIT_MS);
+	TimestampTz start = GetCurrentTimestamp();
 	int			places = hash_places();
+	long		waited;
 
 	do
 	{
@@ -173,8 +175,9 @@ take_turn(LOCKTAG *place, const Attempt *attempt)
 				return 0;
 			give_place_back(place);
 		}
-		doze();
-	} while (GetCurrentTimestamp() < give_up);
+		waited = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+		doze(waited);
+	} while (waited < MAX_WAIT_MS);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many passwords are being hashed"),
