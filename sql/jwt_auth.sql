@@ -1135,6 +1135,21 @@ $$;
 COMMENT ON FUNCTION auth._password_problem(text) IS
 'Internal: what is wrong with a new password, or NULL';
 
+CREATE FUNCTION auth._email_problem(email text)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	problem text := auth._profile_problem(coalesce(email, ''), NULL, NULL);
+BEGIN
+	IF problem IS NOT NULL THEN
+		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', problem);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._email_problem(text) IS
+'Internal: the error object for what cannot be an address, or NULL';
+
 CREATE FUNCTION auth._registration_problem(email text, password text, username text, user_metadata jsonb)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1147,9 +1162,8 @@ BEGIN
 						   CASE auth._setting('registration') WHEN 'invited' THEN 'registration takes an invitation'
 							ELSE 'registration is closed' END);
 	END IF;
-	problem := auth._profile_problem(coalesce(email, ''), NULL, NULL);
-	IF problem IS NOT NULL THEN
-		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', problem);
+	IF auth._email_problem(email) IS NOT NULL THEN
+		RETURN auth._email_problem(email);
 	END IF;
 	problem := auth._profile_problem(NULL, username, user_metadata);
 	IF problem IS NOT NULL THEN
@@ -2162,7 +2176,7 @@ CREATE TRIGGER forget AFTER DELETE ON auth.users
 -- One-time tokens and the messages that carry them.  Whoever asks learns
 -- nothing: same answer, same work, whoever has the address.  Rows are locked in
 -- the order users, message_pace, one_time_tokens, refresh_tokens; nobody waits
--- for one of outbox but who deletes a user.
+-- for a mailer but who deletes a user, or rewraps.
 --
 
 CREATE FUNCTION auth._message_kind(kind text, OUT has_token boolean, OUT lifetime interval)
@@ -2332,21 +2346,6 @@ END
 $$;
 COMMENT ON FUNCTION auth._request_message(text, text) IS
 'Internal: what the functions for people who are not signed in have in common; {}, or an error object';
-
-CREATE FUNCTION auth._email_problem(email text)
-RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	problem text := auth._profile_problem(coalesce(email, ''), NULL, NULL);
-BEGIN
-	IF problem IS NOT NULL THEN
-		RETURN auth._error(400, 'invalid_request', 'email_address_invalid', problem);
-	END IF;
-	RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION auth._email_problem(text) IS
-'Internal: the error object for what cannot be an address, or NULL';
 
 CREATE FUNCTION auth.request_password_reset(email text)
 RETURNS jsonb LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
