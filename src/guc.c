@@ -2,7 +2,7 @@
  * guc.c
  *	  Settings that hold no state of a session.
  *
- * None can be set by an ordinary user.  PL/pgSQL reads them through _setting()
+ * None of them can be set by an ordinary user.  PL/pgSQL reads them through _setting()
  * alone: calling a C function loads the library first, and with it go values
  * that a user has put under these names before.
  */
