@@ -119,8 +119,9 @@ check_claims(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* The assign hook of what claims are read from. */
 static void
-assign_claims(const char *newval, void *extra)
+forget_claims(const char *newval, void *extra)
 {
 	parsed_from = FROM_NOTHING;
 	answer_statement = DT_NOBEGIN;
@@ -482,17 +483,21 @@ find_answer(void)
 	return JOSE_OK;
 }
 
-/* The claims of whoever is signed in, or NULL.  Policies call this for every row. */
+/* Policies call this for every row. */
+static inline JoseStatus
+have_answer(void)
+{
+	return likely(answer_statement == GetCurrentStatementStartTimestamp()) ? JOSE_OK : find_answer();
+}
+
+/* The claims of whoever is signed in, or NULL. */
 static inline ClaimSet *
 current_claims(void)
 {
-	if (unlikely(answer_statement != GetCurrentStatementStartTimestamp()))
-	{
-		JoseStatus	status = find_answer();
+	JoseStatus	status = have_answer();
 
-		if (status != JOSE_OK)
-			jose_raise_token(status);
-	}
+	if (status != JOSE_OK)
+		jose_raise_token(status);
 	return answer;
 }
 
@@ -738,7 +743,7 @@ Datum
 jwt_auth_verified_uid(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *uid;
-	JoseStatus	status = find_answer();
+	JoseStatus	status = have_answer();
 
 	if (status != JOSE_OK && jose_reason(status) == NULL)
 		jose_raise_token(status);	/* our fault, not the token's */
@@ -876,12 +881,12 @@ session_init(void)
 
 	DefineCustomStringVariable(CLAIMS_SETTING, "The verified claims; set by auth.authenticate() alone.", NULL,
 							   &claims_text, "", PGC_USERSET, flags,
-							   check_claims, assign_claims, NULL);
+							   check_claims, forget_claims, NULL);
 	DefineCustomRealVariable(DENIED_SETTING, "The number up to which claims are void.", NULL,
 							 &claims_denied, 0, 0, DBL_MAX, PGC_SUSET, flags,
 							 check_denied, assign_denied, NULL);
 	DefineCustomStringVariable(TOKEN_SETTING, "A token that signs its subject in where nobody else is.", NULL,
 							   &token_text, "", PGC_USERSET, flags,
-							   check_token, assign_claims, show_token);
+							   check_token, forget_claims, show_token);
 	RegisterXactCallback(on_transaction_event, NULL);
 }

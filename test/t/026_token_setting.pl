@@ -16,6 +16,7 @@ $node->safe_psql('postgres', q{
 	SET client_min_messages = error;
 	CREATE EXTENSION jwt_auth CASCADE;
 	CREATE ROLE person LOGIN;
+	CREATE FUNCTION who() RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE AS 'BEGIN RETURN auth.email(); END';
 	CREATE TABLE numbers AS SELECT n FROM generate_series(1, 1000) AS n;
 	GRANT SELECT ON numbers TO PUBLIC;
 });
@@ -65,6 +66,12 @@ my $parallel = q{
 
 says($token, $parallel, qr/1000\|ann\@example\.com\|ann\@example\.com/, 'workers see it');
 like(ask('x', $parallel), qr/ERROR:  token is malformed/, 'workers refuse it');
+
+# Loading the library in a worker would come too late for the settings
+(my $inside = $parallel) =~ s/auth\.email/who/g;
+says($token, "\\set VERBOSITY terse\n$inside SELECT auth.email(); $inside",
+	qr/ann\@example\.com\n1000\|ann\@example\.com\|ann\@example\.com\nERROR:  jwt_auth cannot be loaded during a parallel operation/,
+	'workers do not load the library themselves');
 
 # Two-phase commit: what was signed in for the transaction does not come along
 says('', qq{
@@ -120,7 +127,7 @@ $token = login();
 says($token, 'SHOW jwt_auth.token; SELECT auth.email(); SELECT reset_val FROM pg_settings WHERE name = $$jwt_auth.token$$',
 	qr/\*\*\*\nann\@example\.com/, 'preloaded, it is never shown');
 says('x', 'SELECT 1; SELECT auth.email()', qr/1\nERROR:  token is malformed\nDETAIL:  reason: malformed/, 'preloaded, one that is no good lets connect');
-says($token, $parallel, qr/1000\|ann\@example\.com\|ann\@example\.com/, 'preloaded, workers see it');
+says($token, $inside, qr/1000\|ann\@example\.com\|ann\@example\.com/, 'preloaded, workers see it');
 
 my ($signature) = $token =~ /\.([^.]+)\z/;
 unlike(slurp_file($node->logfile), qr/\Q$signature\E/, 'the log has no token that came in the options');
