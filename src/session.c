@@ -107,6 +107,7 @@ static Identity parsed_identity;
  */
 static TimestampTz answer_statement = DT_NOBEGIN;
 static ClaimSet *answer;		/* NULL: nobody is signed in */
+static uint64 answers;			/* how many there were */
 
 static bool
 check_claims(char **newval, void **extra, GucSource source)
@@ -466,6 +467,7 @@ find_answer(void)
 
 	answer_statement = DT_NOBEGIN;
 	answer = NULL;
+	answers++;
 	if (source == FROM_CLAIMS)
 		read_fixed_claims();
 	else if (source == FROM_TOKEN)
@@ -754,34 +756,46 @@ jwt_auth_verified_uid(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(uid);
 }
 
-/*
- * The user as a result of uid(), in the memory of the expression that calls it,
- * which is told by its call site: not once a row, and never changed, since what
- * was returned before may still be in use.
- */
-static pg_uuid_t *
-remember_uid(FmgrInfo *flinfo)
+/* What uid() has returned at one place of a plan, and for which answer. */
+typedef struct SeenUid
 {
-	pg_uuid_t  *uid = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(pg_uuid_t));
+	uint64		answers;
+	pg_uuid_t	uid;			/* never changed: it may be in use still */
+} SeenUid;
 
-	*uid = parsed_identity.uid;
-	flinfo->fn_extra = uid;
-	return uid;
+/* The same for the answer of now; NULL: no user. */
+static SeenUid *
+see_uid(FmgrInfo *flinfo)
+{
+	SeenUid    *seen = flinfo->fn_extra;
+
+	if (current_claims() == NULL || !parsed_identity.has_uid)
+		return NULL;
+	if (seen == NULL || memcmp(&seen->uid, &parsed_identity.uid, sizeof(pg_uuid_t)) != 0)
+	{
+		seen = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(SeenUid));
+		seen->uid = parsed_identity.uid;
+		flinfo->fn_extra = seen;
+	}
+	seen->answers = answers;
+	return seen;
 }
 
 /*
  * uid() returns uuid: the user, where the token speaks for one
+ *
+ * A policy asks for every row, so the answer is kept where it is called from.
  */
 Datum
 jwt_auth_uid(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *uid = fcinfo->flinfo->fn_extra;
+	SeenUid    *seen = fcinfo->flinfo->fn_extra;
 
-	if (current_claims() == NULL || !parsed_identity.has_uid)
+	if (answer_statement != GetCurrentStatementStartTimestamp() || seen == NULL || seen->answers != answers)
+		seen = see_uid(fcinfo->flinfo);
+	if (seen == NULL)
 		PG_RETURN_NULL();
-	if (uid == NULL || memcmp(uid, &parsed_identity.uid, sizeof(pg_uuid_t)) != 0)
-		uid = remember_uid(fcinfo->flinfo);
-	PG_RETURN_UUID_P(uid);
+	PG_RETURN_UUID_P(&seen->uid);
 }
 
 static Datum
