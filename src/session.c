@@ -798,13 +798,14 @@ jwt_auth_uid(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(&seen->uid);
 }
 
+/* An empty one is as good as none: a policy is not to take it for somebody. */
 static Datum
 string_claim(FunctionCallInfo fcinfo, const char *name)
 {
 	ClaimSet   *claims = current_claims();
 	JsonbValue *value = claims == NULL ? NULL : claims_member(claims->json, name);
 
-	if (value == NULL || value->type != jbvString)
+	if (value == NULL || value->type != jbvString || value->val.string.len == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
 }
