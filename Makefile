@@ -10,7 +10,7 @@ MODULE_big = jwt_auth
 CORE = src/alg.o src/base64url.o src/jwk.o src/jws.o src/numericdate.o
 OBJS = $(CORE) src/arguments.o src/audit.o src/claims.o src/client.o src/errors.o src/guc.o src/hook.o src/issuer.o \
 	src/jwkfuncs.o src/jwkset.o src/jwt.o src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/onetime.o \
-	src/password.o src/pgjwt.o src/refresh.o src/session.o src/tables.o src/throttle.o src/token.o src/worker.o
+	src/password.o src/pgjwt.o src/refresh.o src/session.o src/tables.o src/throttle.o src/token.o src/verified.o src/worker.o
 
 # upgrades and kept base scripts; this version's own is built
 DATA_built = $(EXTENSION:%=sql/%--$(EXTVERSION).sql)

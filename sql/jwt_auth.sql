@@ -798,6 +798,12 @@ AS 'MODULE_PATHNAME', 'jwt_auth_session_id';
 COMMENT ON FUNCTION auth.session_id() IS
 'The session of the verified token';
 
+CREATE FUNCTION auth._verified_uid()
+RETURNS uuid LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_verified_uid';
+COMMENT ON FUNCTION auth._verified_uid() IS
+'Internal: uid(), but never what request.jwt.claims says, and NULL where a token in jwt_auth.token is no good';
+
 CREATE FUNCTION auth.pre_request()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_pre_request';
@@ -936,7 +942,7 @@ BEGIN
 					  WHERE s.user_id = _audit.user_id AND s.session_id = _audit.session_id);
 	END IF;
 	INSERT INTO auth.audit_log (event, user_id, actor_id, session_id, client_id, ip, user_agent, details)
-	VALUES (event, user_id, auth.uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details)
+	VALUES (event, user_id, auth._verified_uid(), session_id, client_id, auth._client_ip(), auth._user_agent(), details)
 	RETURNING * INTO e;
 	IF auth._setting('audit_to_log')::boolean THEN
 		PERFORM auth._log_event(jsonb_strip_nulls(to_jsonb(e)) ||
@@ -1668,7 +1674,8 @@ CREATE FUNCTION auth._require_uid()
 RETURNS uuid LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF auth.uid() IS NULL THEN
+	-- The first says why a token in the setting is no good.
+	IF auth.uid() IS NULL OR auth._verified_uid() IS NULL THEN
 		RAISE EXCEPTION 'nobody is signed in'
 			USING ERRCODE = 'invalid_authorization_specification', HINT = 'Call auth.authenticate() first.';
 	END IF;

@@ -481,6 +481,22 @@ claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims)
 	return text != NULL ? claims_parse_text(text, text_len, claims) : JOSE_BAD_JSON;
 }
 
+/* A copy in the current memory context. */
+Jsonb *
+claims_copy_json(const Jsonb *json)
+{
+	return memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
+}
+
+/* The same of all. */
+void
+claims_copy(const ClaimSet *from, ClaimSet *to)
+{
+	*to = *from;
+	to->text = pstrdup(from->text);
+	to->json = claims_copy_json(from->json);
+}
+
 /* A member of the top level, palloc'd, or NULL. */
 JsonbValue *
 claims_member(Jsonb *json, const char *name)
@@ -513,7 +529,7 @@ claims_uuid(Jsonb *json, const char *name, pg_uuid_t *uuid)
 	for (int i = 0; i < 36; i++)
 	{
 		unsigned char c = text[i];
-		int			digit;
+		int			digit = (c & 0xf) + (c >> 6) * 9;	/* of a digit or letter */
 
 		if (i == 8 || i == 13 || i == 18 || i == 23)
 		{
@@ -523,7 +539,6 @@ claims_uuid(Jsonb *json, const char *name, pg_uuid_t *uuid)
 		}
 		if (!isxdigit(c))
 			return false;
-		digit = isdigit(c) ? c - '0' : tolower(c) - 'a' + 10;
 		if (nibbles % 2 == 0)
 			uuid->data[nibbles / 2] = digit << 4;
 		else
@@ -599,12 +614,13 @@ claims_expired(const ClaimSet *claims, int64 now, int64 leeway)
 		now >= add_saturating(claims->date[CLAIM_EXP], leeway);
 }
 
-static JoseStatus
-check_dates(const ClaimSet *claims, const ClaimRules *rules)
+/* exp, nbf and iat, as far as there are any; times as in ClaimRules. */
+JoseStatus
+claims_check_dates(const ClaimSet *claims, int64 now, int64 leeway)
 {
-	int64		latest = add_saturating(rules->now, rules->leeway);
+	int64		latest = add_saturating(now, leeway);
 
-	if (claims_expired(claims, rules->now, rules->leeway))
+	if (claims_expired(claims, now, leeway))
 		return JOSE_TOKEN_EXPIRED;
 	if (claims->has_date[CLAIM_NBF] && claims->date[CLAIM_NBF] > latest)
 		return JOSE_TOKEN_NOT_YET_VALID;
@@ -640,7 +656,7 @@ claims_check(const ClaimSet *claims, const ClaimRules *rules)
 		if (claims_member(claims->json, rules->required[i]) == NULL)
 			status = JOSE_MISSING_CLAIM;
 	if (status == JOSE_OK)
-		status = check_dates(claims, rules);
+		status = claims_check_dates(claims, rules->now, rules->leeway);
 	if (status == JOSE_OK)
 		status = check_parties(claims, rules);
 	return status;

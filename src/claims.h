@@ -49,9 +49,12 @@ typedef struct ClaimRules
 extern JoseStatus claims_parse(const unsigned char *bytes, size_t len, ClaimSet *claims);
 extern JoseStatus claims_parse_text(char *text, size_t len, ClaimSet *claims);
 extern JoseStatus claims_check(const ClaimSet *claims, const ClaimRules *rules);
+extern JoseStatus claims_check_dates(const ClaimSet *claims, int64 now, int64 leeway);
 extern bool claims_expired(const ClaimSet *claims, int64 now, int64 leeway);
 extern bool claims_has_audience(Jsonb *json, const char *audience);
 
+extern Jsonb *claims_copy_json(const Jsonb *json);
+extern void claims_copy(const ClaimSet *from, ClaimSet *to);
 extern char *claims_convert(const unsigned char *bytes, size_t len, int from, int to);
 
 extern JsonbValue *claims_member(Jsonb *json, const char *name);

@@ -53,6 +53,7 @@ typedef void JsonActionResult;
 /* 16: what a check hook leaves behind is in the settings' own memory */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)
+#define guc_free(pointer) free(pointer)
 #endif
 
 /* 15.4: a database whose DROP was interrupted is marked */

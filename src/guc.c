@@ -2,7 +2,7 @@
  * guc.c
  *	  Settings that hold no state of a session.
  *
- * None can be set by an ordinary user.  PL/pgSQL reads them through _setting()
+ * None of them can be set by an ordinary user.  PL/pgSQL reads them through _setting()
  * alone: calling a C function loads the library first, and with it go values
  * that a user has put under these names before.
  */
@@ -27,6 +27,7 @@ typedef struct AllowedAlgorithms
 	int			order[32];
 } AllowedAlgorithms;
 
+uint64		guc_changes;
 char	   *jwt_auth_issuer;
 char	   *jwt_auth_audience;
 int			jwt_auth_leeway;
@@ -36,6 +37,8 @@ int			jwt_auth_refresh_token_lifetime;
 int			jwt_auth_session_lifetime;
 int			jwt_auth_refresh_reuse_grace;
 bool		jwt_auth_check_session;
+bool		jwt_auth_switch_role;
+bool		jwt_auth_trust_request_claims;
 int			jwt_auth_bcrypt_cost;
 int			jwt_auth_max_concurrent_hashes;
 int			jwt_auth_max_failed_logins;
@@ -144,6 +147,19 @@ static void
 assign_allowed_algorithms(const char *newval, void *extra)
 {
 	allowed_algorithms = extra;
+	guc_changes++;
+}
+
+static void
+string_changes(const char *newval, void *extra)
+{
+	guc_changes++;
+}
+
+static void
+int_changes(int newval, void *extra)
+{
+	guc_changes++;
 }
 
 /* Whether jwt_auth.token_claims keeps the claim guc_optional_claims[claim] out of tokens. */
@@ -209,14 +225,14 @@ define_seconds(const char *name, const char *description, int *variable,
 			   int boot, int min, int max)
 {
 	DefineCustomIntVariable(name, description, NULL, variable, boot, min, max,
-							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+							PGC_SUSET, GUC_UNIT_S, NULL, int_changes, NULL);
 }
 
 static void
 define_string(const char *name, const char *description, char **variable, const char *boot)
 {
 	DefineCustomStringVariable(name, description, NULL, variable, boot,
-							   PGC_SUSET, 0, NULL, NULL, NULL);
+							   PGC_SUSET, 0, NULL, string_changes, NULL);
 }
 
 static void
@@ -238,9 +254,14 @@ define_token_settings(void)
 				   &jwt_auth_refresh_reuse_grace, 10, 0, 60);
 	DefineCustomIntVariable("jwt_auth.max_token_size", "The largest token that is looked at.", NULL,
 							&jwt_auth_max_token_size, 64 * 1024, 1024, 1024 * 1024,
-							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+							PGC_SUSET, GUC_UNIT_BYTE, NULL, int_changes, NULL);
 	DefineCustomBoolVariable("jwt_auth.check_session", "Whether authenticate() looks at the session and the user.", NULL,
 							 &jwt_auth_check_session, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.switch_role", "Whether authenticate() switches to the token's role.", NULL,
+							 &jwt_auth_switch_role, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.trust_request_claims", "Whether request.jwt.claims counts where no token has been verified.",
+							 "Whoever can run SQL can then be anybody.",
+							 &jwt_auth_trust_request_claims, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("jwt_auth.allowed_algorithms", "The algorithms that the key ring signs and verifies with.",
 							   "The first that suits is the one of a key that is made by itself.",
 							   &allowed_algorithms_text, "ES256, EdDSA, PS256, RS256, ES384, ES512, ES256K, PS384, PS512, RS384, RS512, "

@@ -17,6 +17,9 @@ typedef uint32 AlgSet;
 
 #define ALG_BIT(alg)	((AlgSet) 1 << ((alg) - alg_at(0)))
 
+/* Counts the changes of settings that verifying depends on. */
+extern uint64 guc_changes;
+
 extern char *jwt_auth_issuer;
 extern char *jwt_auth_audience;
 extern int	jwt_auth_leeway;	/* seconds */
@@ -26,6 +29,8 @@ extern int	jwt_auth_refresh_token_lifetime;	/* seconds */
 extern int	jwt_auth_session_lifetime;	/* seconds; 0 is none */
 extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
 extern bool jwt_auth_check_session;
+extern bool jwt_auth_switch_role;
+extern bool jwt_auth_trust_request_claims;
 extern int	jwt_auth_bcrypt_cost;
 extern int	jwt_auth_max_concurrent_hashes;
 extern int	jwt_auth_max_failed_logins; /* 0: any number */

@@ -70,6 +70,7 @@ split(Datum token, Jwt *jwt)
 	size_t		len;
 
 	memset(jwt, 0, sizeof(*jwt));
+	jwt->key_ends = DT_NOEND;
 	if (toast_raw_datum_size(token) > (Size) jwt_auth_max_token_size + VARHDRSZ)
 		return JOSE_TOKEN_TOO_LARGE;
 	compact = DatumGetTextPP(token);

@@ -16,6 +16,7 @@ typedef struct Jwt
 	JwsParts	parts;
 	const JoseAlg *alg;
 	char	   *kid;			/* NULL where absent */
+	TimestampTz key_ends;		/* when the key that has verified it stops to; DT_NOEND: never */
 	ClaimSet	header;
 	ClaimSet	payload;
 } Jwt;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "compat.h"
 #include "fmgr.h"
 
@@ -21,9 +22,24 @@ PG_MODULE_MAGIC;
 
 void		_PG_init(void);
 
+/*
+ * A process that is in a parallel operation already would lose all our settings,
+ * the issuer as well as a token, and go on with the defaults.
+ */
+static void
+refuse_parallel_mode(void)
+{
+	if (IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("jwt_auth cannot be loaded during a parallel operation"),
+				 errhint("Add it to \"session_preload_libraries\".")));
+}
+
 void
 _PG_init(void)
 {
+	refuse_parallel_mode();
 	guc_init();
 	session_init();
 	tables_init();

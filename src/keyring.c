@@ -142,6 +142,14 @@ is_active(const RingKey *key, TimestampTz now)
 		key->activates_at <= now && now < key->superseded_at;
 }
 
+/* From when on a key does not verify any more. */
+static TimestampTz
+verifies_until(const RingKey *key)
+{
+	return key->superseded_at == DT_NOEND ? DT_NOEND :
+		key->superseded_at + key->longest_lifetime + jwt_auth_leeway * USECS_PER_SEC;
+}
+
 static bool
 may_verify(const RingKey *key, TimestampTz now)
 {
@@ -149,8 +157,7 @@ may_verify(const RingKey *key, TimestampTz now)
 
 	if (key->revoked || key->alg == NULL || (now + leeway < key->activates_at && !key->imported))
 		return false;
-	return key->superseded_at == DT_NOEND ||
-		now < key->superseded_at + key->longest_lifetime + leeway;
+	return now < verifies_until(key);
 }
 
 static RingKey *
@@ -275,6 +282,7 @@ verify_with_key(Jwt *jwt, RingKey *key, TimestampTz now)
 		return JOSE_KEY_MISMATCH;
 	if ((guc_allowed_algorithms() & ALG_BIT(key->alg)) == 0)
 		return JOSE_ALGORITHM_NOT_ALLOWED;
+	jwt->key_ends = verifies_until(key);
 	return jwt_verify_signature(jwt, key->public_jwk != NULL ? public_key(key) : private_key(key));
 }
 

@@ -11,10 +11,15 @@
  * the library is loaded; and PostgreSQL's own machinery gives transaction
  * scope, savepoints, DISCARD ALL and parallel workers.
  *
+ * Anybody may put a token into jwt_auth.token instead.  It is kept behind a
+ * number of the same count, and read where there are no claims.  The process
+ * that reads verifies it, once for each statement and transaction: what comes of
+ * it cannot go into a setting, which a parallel worker could not set.
+ *
  * An authentication that fails leaves nobody signed in.  Its error would bring
- * back the setting of before, so deny() notes in jwt_auth.claims_denied that
- * claims up to the last number are void.  That is given as an override, which
- * no rollback undoes, yet which still reaches parallel workers.
+ * back the settings of before, so deny() notes in jwt_auth.claims_denied that
+ * claims and tokens up to the last number are void.  That is given as an
+ * override, which no rollback undoes, yet which still reaches parallel workers.
  *
  * These functions run as their caller; they read the tables beneath the ACL.
  */
@@ -37,9 +42,14 @@
 #include "issuer.h"
 #include "session.h"
 #include "tables.h"
+#include "verified.h"
 
 #define CLAIMS_SETTING	"jwt_auth.claims"
 #define DENIED_SETTING	"jwt_auth.claims_denied"
+#define TOKEN_SETTING	"jwt_auth.token"
+#define REQUEST_SETTING	"request.jwt.claims"
+
+#define NUMBER_LEN		24		/* bytes of a number, a blank and the end */
 
 #define MAX_USER_AGENT	500		/* bytes */
 
@@ -48,6 +58,7 @@ PG_FUNCTION_INFO_V1(jwt_auth_live_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
 PG_FUNCTION_INFO_V1(jwt_auth_user_agent);
+PG_FUNCTION_INFO_V1(jwt_auth_verified_uid);
 PG_FUNCTION_INFO_V1(jwt_auth_uid);
 PG_FUNCTION_INFO_V1(jwt_auth_user_id);
 PG_FUNCTION_INFO_V1(jwt_auth_jwt);
@@ -60,27 +71,44 @@ PG_FUNCTION_INFO_V1(jwt_auth_session_id);
 typedef struct Identity
 {
 	bool		outside;		/* of a trusted issuer, not ours */
-	bool		has_uid;
+	bool		has_uid;		/* of a token of ours: once it has been looked at */
 	pg_uuid_t	uid;
 	bool		has_role;		/* the role that it names counts */
 } Identity;
 
-/* The two settings' own variables. */
+/* The three settings' own variables. */
 static char *claims_text;
+static char *token_text;
 static double claims_denied;	/* a counter; an int would wrap in a few weeks */
 
-/* The number of the claims that were fixed last. */
-static double last_number;
+/* The number that was given out last. */
+static int64 last_number;
 
 /* True while fix_claims() or deny() is at work, and at no other time. */
 static bool setting_is_ours;
 
-/* What claims_text says, parsed when it is first asked for. */
+/* Where claims come from. */
+typedef enum ClaimSource
+{
+	FROM_NOTHING,
+	FROM_CLAIMS,
+	FROM_TOKEN,
+	FROM_REQUEST,
+} ClaimSource;
+
+/* The claims that were read last. */
 static MemoryContext parsed_context;
-static bool parsed_valid;
-static double parsed_number;
+static ClaimSource parsed_from; /* FROM_NOTHING: they have to be read again */
 static ClaimSet parsed;
 static Identity parsed_identity;
+
+/*
+ * What the readers say in the statement that began at this time; DT_NOBEGIN: to
+ * be found out.
+ */
+static TimestampTz answer_statement = DT_NOBEGIN;
+static ClaimSet *answer;		/* NULL: nobody is signed in */
+static uint64 answers;			/* how many there were */
 
 static bool
 check_claims(char **newval, void **extra, GucSource source)
@@ -93,10 +121,45 @@ check_claims(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* The assign hook of what claims are read from. */
 static void
-assign_claims(const char *newval, void *extra)
+forget_claims(const char *newval, void *extra)
 {
-	parsed_valid = false;
+	parsed_from = FROM_NOTHING;
+	answer_statement = DT_NOBEGIN;
+}
+
+/* A number above all that are void, in a parallel worker too. */
+static int64
+next_number(void)
+{
+	last_number = Max(last_number, (int64) claims_denied) + 1;
+	return last_number;
+}
+
+/* Puts a number before a token, unless the leader has. */
+static bool
+check_token(char **newval, void **extra, GucSource source)
+{
+	char	   *numbered;
+	size_t		size;
+
+	if (*newval == NULL || **newval == '\0' || InitializingParallelWorker)
+		return true;
+	size = strlen(*newval) + NUMBER_LEN;
+	numbered = guc_malloc(LOG, size);
+	if (numbered == NULL)
+		return false;
+	snprintf(numbered, size, INT64_FORMAT " %s", next_number(), *newval);
+	guc_free(*newval);
+	*newval = numbered;
+	return true;
+}
+
+static const char *
+show_token(void)
+{
+	return token_text == NULL || token_text[0] == '\0' ? "" : "***";
 }
 
 static bool
@@ -107,6 +170,19 @@ check_denied(double *newval, void **extra, GucSource source)
 	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
 	GUC_check_errmsg("parameter \"%s\" cannot be set", DENIED_SETTING);
 	return false;
+}
+
+static void
+assign_denied(double newval, void *extra)
+{
+	answer_statement = DT_NOBEGIN;
+}
+
+/* What was verified for one transaction does not outlive it. */
+static void
+on_transaction_event(XactEvent event, void *arg)
+{
+	answer_statement = DT_NOBEGIN;
 }
 
 static void
@@ -137,6 +213,13 @@ write_identity(const Identity *identity)
 	return psprintf("%s%s", uid, identity->has_role ? "+" : "");
 }
 
+/* The user of a token of ours, from which it can always be read again. */
+static void
+read_own_uid(Jsonb *payload, Identity *identity)
+{
+	identity->has_uid = claims_uuid(payload, "sub", &identity->uid);
+}
+
 static void
 read_identity(char *word, Jsonb *payload, Identity *identity)
 {
@@ -145,7 +228,7 @@ read_identity(char *word, Jsonb *payload, Identity *identity)
 	memset(identity, 0, sizeof(*identity));
 	if (strcmp(word, "=") == 0)
 	{
-		identity->has_uid = claims_uuid(payload, "sub", &identity->uid);
+		read_own_uid(payload, identity);
 		identity->has_role = true;
 		return;
 	}
@@ -161,10 +244,12 @@ read_identity(char *word, Jsonb *payload, Identity *identity)
 static void
 fix_claims(const Identity *identity, const char *payload, bool is_local)
 {
-	set_ours(CLAIMS_SETTING,
-			 psprintf("%.0f %s %s", last_number + 1, write_identity(identity), payload),
-			 PGC_USERSET, PGC_S_SESSION, is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
-	last_number++;
+	StringInfoData value;
+
+	initStringInfo(&value);
+	appendStringInfo(&value, INT64_FORMAT " %s ", next_number(), write_identity(identity));
+	appendStringInfoString(&value, payload);
+	set_ours(CLAIMS_SETTING, value.data, PGC_USERSET, PGC_S_SESSION, is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET);
 }
 
 /* Nobody is signed in any more, whatever is rolled back from here on. */
@@ -181,50 +266,7 @@ deny(void)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot sign out in a hook")));
 	if (claims_denied < last_number)
-		set_ours(DENIED_SETTING, psprintf("%.0f", last_number), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
-}
-
-static void
-parse_claims(void)
-{
-	MemoryContext caller;
-	JoseStatus	status;
-	char	   *identity;
-	char	   *payload;
-
-	if (parsed_context == NULL)
-		parsed_context = AllocSetContextCreate(CacheMemoryContext, "jwt_auth claims",
-											   ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(parsed_context);
-	caller = MemoryContextSwitchTo(parsed_context);
-	parsed_number = strtod(claims_text, &identity);
-	identity = pstrdup(identity + 1);
-	payload = strchr(identity, ' ');
-	*payload++ = '\0';
-	status = claims_parse_text(payload, strlen(payload), &parsed);
-	MemoryContextSwitchTo(caller);
-	if (status != JOSE_OK)
-		elog(ERROR, "verified claims cannot be read");
-	read_identity(identity, parsed.json, &parsed_identity);
-	parsed_valid = true;
-}
-
-/*
- * The verified claims, or NULL where nobody is signed in or the token has
- * expired by the time of this statement: one statement sees one answer.
- */
-static ClaimSet *
-current_claims(void)
-{
-	if (claims_text == NULL || claims_text[0] == '\0')
-		return NULL;
-	if (!parsed_valid)
-		parse_claims();
-	if (parsed_number <= claims_denied ||
-		claims_expired(&parsed, claims_unix_usec(GetCurrentStatementStartTimestamp()),
-					   jwt_auth_leeway * USECS_PER_SEC))
-		return NULL;
-	return &parsed;
+		set_ours(DENIED_SETTING, psprintf(INT64_FORMAT, last_number), PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_SET);
 }
 
 /* A user who is there must be active; whether there must be one is the caller's. */
@@ -269,12 +311,12 @@ check_own_token(Jsonb *payload, bool check_session, Identity *identity)
 {
 	JoseStatus	status;
 
-	identity->has_uid = claims_uuid(payload, "sub", &identity->uid);
 	identity->has_role = true;
 	if (!claims_string_equals(payload, "type", "access"))
 		return JOSE_WRONG_TOKEN_TYPE;
 	if (!check_session)
 		return JOSE_OK;
+	read_own_uid(payload, identity);
 	if (!identity->has_uid)
 		return JOSE_USER_INACTIVE;
 	status = check_user(&identity->uid, true);
@@ -294,12 +336,15 @@ check_outside_token(const Issuer *issuer, Jsonb *payload, bool check_session, Id
 	return identity->has_uid && check_session ? check_user(&identity->uid, false) : JOSE_OK;
 }
 
-/* Verifies a token and, with check_session, its session and user as well. */
+/*
+ * Verifies a token and, with check_session, its session and user as well; the
+ * payload lasts until the next call.
+ */
 static JoseStatus
 verify_access_token(Datum token, bool check_session, Jwt *jwt, Identity *identity)
 {
 	const Issuer *issuer;
-	JoseStatus	status = issuer_verify(token, jwt, &issuer);
+	JoseStatus	status = verified_token(token, jwt, &issuer);
 
 	memset(identity, 0, sizeof(*identity));
 	if (status != JOSE_OK)
@@ -308,9 +353,182 @@ verify_access_token(Datum token, bool check_session, Jwt *jwt, Identity *identit
 		check_own_token(jwt->payload.json, check_session, identity);
 }
 
+/* Whether a setting holds something that is not void. */
+static bool
+counts(const char *text)
+{
+	return text != NULL && text[0] != '\0' && strtoi64(text, NULL, 10) > claims_denied;
+}
+
+/* Begins to read claims anew; what they are made of goes into the context that is current then. */
+static MemoryContext
+begin_reading(void)
+{
+	parsed_from = FROM_NOTHING;
+	if (parsed_context == NULL)
+		parsed_context = AllocSetContextCreate(CacheMemoryContext, "jwt_auth claims",
+											   ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(parsed_context);
+	return MemoryContextSwitchTo(parsed_context);
+}
+
+/* Reads what fix_claims() has written. */
+static void
+read_fixed_claims(void)
+{
+	MemoryContext caller;
+	JoseStatus	status;
+	char	   *identity;
+	char	   *payload;
+
+	if (parsed_from == FROM_CLAIMS)
+		return;
+	caller = begin_reading();
+	identity = pstrdup(strchr(claims_text, ' ') + 1);
+	payload = strchr(identity, ' ');
+	*payload++ = '\0';
+	status = claims_parse_text(payload, strlen(payload), &parsed);
+	MemoryContextSwitchTo(caller);
+	if (status != JOSE_OK)
+		elog(ERROR, "verified claims cannot be read");
+	read_identity(identity, parsed.json, &parsed_identity);
+	parsed_from = FROM_CLAIMS;
+}
+
+/* Verifies the token in the setting, which check_token() has put behind a number. */
+static JoseStatus
+read_token(void)
+{
+	Datum		token = CStringGetTextDatum(strchr(token_text, ' ') + 1);
+	MemoryContext caller;
+	Identity	identity;
+	Jwt			jwt;
+	JoseStatus	status = verify_access_token(token, jwt_auth_check_session, &jwt, &identity);
+
+	pfree(DatumGetPointer(token));
+	if (status != JOSE_OK)
+		return status;
+	caller = begin_reading();
+	claims_copy(&jwt.payload, &parsed);
+	MemoryContextSwitchTo(caller);
+	parsed_identity = identity;
+	if (!identity.outside)
+		read_own_uid(parsed.json, &parsed_identity);
+	parsed_from = FROM_TOKEN;
+	return JOSE_OK;
+}
+
+/*
+ * Reads what PostgREST, or whoever can run SQL, says in request.jwt.claims; false
+ * where that is nothing.
+ */
+static bool
+read_request_claims(void)
+{
+	const char *text = GetConfigOption(REQUEST_SETTING, true, false);
+	MemoryContext caller;
+	JoseStatus	status;
+
+	if (text == NULL)
+		return false;
+	if (parsed_from == FROM_REQUEST && strcmp(text, parsed.text) == 0)
+		return true;
+	caller = begin_reading();
+	status = claims_parse_text(pstrdup(text), strlen(text), &parsed);
+	MemoryContextSwitchTo(caller);
+	if (status != JOSE_OK || parsed.bad_type)
+		return false;
+	memset(&parsed_identity, 0, sizeof(parsed_identity));
+	parsed_identity.outside = true;
+	parsed_identity.has_uid = claims_uuid(parsed.json, "sub", &parsed_identity.uid);
+	parsed_identity.has_role = true;
+	parsed_from = FROM_REQUEST;
+	return true;
+}
+
+/*
+ * Where claims are to be read from now: those that were fixed come first, also
+ * once they have expired, then a token in the setting.
+ */
+static ClaimSource
+claims_source(void)
+{
+	if (counts(claims_text))
+		return FROM_CLAIMS;
+	if (counts(token_text))
+		return FROM_TOKEN;
+	return jwt_auth_trust_request_claims ? FROM_REQUEST : FROM_NOTHING;
+}
+
+/*
+ * Finds out who is signed in; fails where the token in the setting is no good.
+ * One statement sees one answer, judged by the time at which it began.
+ */
+static JoseStatus
+find_answer(void)
+{
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+	ClaimSource source = claims_source();
+	JoseStatus	status = JOSE_OK;
+
+	answer_statement = DT_NOBEGIN;
+	answer = NULL;
+	answers++;
+	if (source == FROM_CLAIMS)
+		read_fixed_claims();
+	else if (source == FROM_TOKEN)
+		status = read_token();
+	else if (source == FROM_REQUEST && !read_request_claims())
+		source = FROM_NOTHING;
+	if (status != JOSE_OK)
+		return status;
+	if (source != FROM_NOTHING &&
+		!claims_expired(&parsed, claims_unix_usec(statement), jwt_auth_leeway * USECS_PER_SEC))
+		answer = &parsed;
+	/* nobody tells us when request.jwt.claims changes */
+	if (!jwt_auth_trust_request_claims || source == FROM_CLAIMS || source == FROM_TOKEN)
+		answer_statement = statement;
+	return JOSE_OK;
+}
+
+/* Policies call this for every row. */
+static inline JoseStatus
+have_answer(void)
+{
+	return likely(answer_statement == GetCurrentStatementStartTimestamp()) ? JOSE_OK : find_answer();
+}
+
+/* The claims of whoever is signed in, or NULL. */
+static inline ClaimSet *
+current_claims(void)
+{
+	JoseStatus	status = have_answer();
+
+	if (status != JOSE_OK)
+		jose_raise_token(status);
+	return answer;
+}
+
+/*
+ * Switches to the role that a token names, as far as the session's own user may
+ * SET ROLE to it, which is PostgreSQL's to judge.  "none" would be that user.
+ */
+static JoseStatus
+take_role(const Jwt *jwt, const Identity *identity, bool is_local)
+{
+	char	   *role = identity->has_role ? claims_string(jwt->payload.json, "role") : NULL;
+
+	if (role == NULL || role[0] == '\0' || strcmp(role, "none") == 0)
+		return JOSE_ROLE_NOT_ALLOWED;
+	(void) set_config_option("role", role, PGC_USERSET, PGC_S_SESSION,
+							 is_local ? GUC_ACTION_LOCAL : GUC_ACTION_SET, true, 0, false);
+	return JOSE_OK;
+}
+
 /*
  * Verifies the token and signs its subject in, or leaves nobody signed in:
- * also where it raises, as it does without the master key.
+ * also where it raises, as it does without the master key, and where the role
+ * is not to be had.
  */
 static JoseStatus
 sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
@@ -322,6 +540,8 @@ sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
 	{
 		if (!token.isnull)
 			status = verify_access_token(token.value, jwt_auth_check_session, jwt, identity);
+		if (status == JOSE_OK && jwt_auth_switch_role)
+			status = take_role(jwt, identity, is_local);
 		if (status == JOSE_OK)
 			fix_claims(identity, jwt->payload.text, is_local);
 	}
@@ -353,7 +573,7 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 	status = sign_in(fcinfo->args[0], is_local, &jwt, &identity);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
-	PG_RETURN_JSONB_P(jwt.payload.json);
+	PG_RETURN_JSONB_P(claims_copy_json(jwt.payload.json));
 }
 
 /*
@@ -375,7 +595,7 @@ jwt_auth_live_claims(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (!identity.has_role)
 		return DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(jwt.payload.json), CStringGetTextDatum("role"));
-	PG_RETURN_JSONB_P(jwt.payload.json);
+	PG_RETURN_JSONB_P(claims_copy_json(jwt.payload.json));
 }
 
 /*
@@ -385,6 +605,8 @@ Datum
 jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
 {
 	deny();
+	if (jwt_auth_switch_role)
+		(void) set_config_option("role", NULL, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
 	PG_RETURN_VOID();
 }
 
@@ -419,7 +641,7 @@ same_token(const Jwt *jwt, bool has_header)
 	bool		outside_roles = issuer_gives_roles();
 	ClaimSet	theirs;
 
-	if (!read_request("request.jwt.claims", &theirs))
+	if (!read_request(REQUEST_SETTING, &theirs))
 		return false;
 	if (JB_ROOT_COUNT(theirs.json) == 0)
 		return true;			/* not PostgREST */
@@ -520,27 +742,76 @@ jwt_auth_user_agent(PG_FUNCTION_ARGS)
 }
 
 /*
- * uid() returns uuid: the user, where the token speaks for one
+ * _verified_uid() returns uuid
+ *
+ * The user whom a token has signed in, and never one of request.jwt.claims.  A
+ * token in the setting that is no good is nobody's and no error here.
  */
 Datum
-jwt_auth_uid(PG_FUNCTION_ARGS)
+jwt_auth_verified_uid(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t  *uid;
+	JoseStatus	status = have_answer();
 
-	if (current_claims() == NULL || !parsed_identity.has_uid)
+	if (status != JOSE_OK && jose_reason(status) == NULL)
+		jose_raise_token(status);	/* our fault, not the token's */
+	if (status != JOSE_OK || answer == NULL || parsed_from == FROM_REQUEST || !parsed_identity.has_uid)
 		PG_RETURN_NULL();
 	uid = palloc(sizeof(pg_uuid_t));
 	*uid = parsed_identity.uid;
 	PG_RETURN_UUID_P(uid);
 }
 
+/* What uid() has returned at one place of a plan, and for which answer. */
+typedef struct SeenUid
+{
+	uint64		answers;
+	pg_uuid_t	uid;			/* never changed: it may be in use still */
+} SeenUid;
+
+/* The same for the answer of now; NULL: no user. */
+static SeenUid *
+see_uid(FmgrInfo *flinfo)
+{
+	SeenUid    *seen = flinfo->fn_extra;
+
+	if (current_claims() == NULL || !parsed_identity.has_uid)
+		return NULL;
+	if (seen == NULL || memcmp(&seen->uid, &parsed_identity.uid, sizeof(pg_uuid_t)) != 0)
+	{
+		seen = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(SeenUid));
+		seen->uid = parsed_identity.uid;
+		flinfo->fn_extra = seen;
+	}
+	seen->answers = answers;
+	return seen;
+}
+
+/*
+ * uid() returns uuid: the user, where the token speaks for one
+ *
+ * A policy asks for every row, so the answer is kept where it is called from.
+ */
+Datum
+jwt_auth_uid(PG_FUNCTION_ARGS)
+{
+	SeenUid    *seen = fcinfo->flinfo->fn_extra;
+
+	if (answer_statement != GetCurrentStatementStartTimestamp() || seen == NULL || seen->answers != answers)
+		seen = see_uid(fcinfo->flinfo);
+	if (seen == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(&seen->uid);
+}
+
+/* An empty one is as good as none: a policy is not to take it for somebody. */
 static Datum
 string_claim(FunctionCallInfo fcinfo, const char *name)
 {
 	ClaimSet   *claims = current_claims();
 	JsonbValue *value = claims == NULL ? NULL : claims_member(claims->json, name);
 
-	if (value == NULL || value->type != jbvString)
+	if (value == NULL || value->type != jbvString || value->val.string.len == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(value->val.string.val, value->val.string.len));
 }
@@ -595,13 +866,10 @@ Datum
 jwt_auth_jwt(PG_FUNCTION_ARGS)
 {
 	ClaimSet   *claims = current_claims();
-	Jsonb	   *copy;
 
 	if (claims == NULL)
 		PG_RETURN_NULL();
-	copy = palloc(VARSIZE(claims->json));
-	memcpy(copy, claims->json, VARSIZE(claims->json));
-	PG_RETURN_JSONB_P(copy);
+	PG_RETURN_JSONB_P(claims_copy_json(claims->json));
 }
 
 /*
@@ -626,7 +894,7 @@ jwt_auth_claim(PG_FUNCTION_ARGS)
 	return result;
 }
 
-/* Defines the two guarded settings; called once, when the library is loaded. */
+/* Defines the settings; called once, when the library is loaded. */
 void
 session_init(void)
 {
@@ -634,8 +902,12 @@ session_init(void)
 
 	DefineCustomStringVariable(CLAIMS_SETTING, "The verified claims; set by auth.authenticate() alone.", NULL,
 							   &claims_text, "", PGC_USERSET, flags,
-							   check_claims, assign_claims, NULL);
+							   check_claims, forget_claims, NULL);
 	DefineCustomRealVariable(DENIED_SETTING, "The number up to which claims are void.", NULL,
 							 &claims_denied, 0, 0, DBL_MAX, PGC_SUSET, flags,
-							 check_denied, NULL, NULL);
+							 check_denied, assign_denied, NULL);
+	DefineCustomStringVariable(TOKEN_SETTING, "A token that signs its subject in where nobody else is.", NULL,
+							   &token_text, "", PGC_USERSET, flags,
+							   check_token, forget_claims, show_token);
+	RegisterXactCallback(on_transaction_event, NULL);
 }

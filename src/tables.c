@@ -50,6 +50,8 @@ static const int table_natts[AUTH_TABLES] = {
 	[TABLE_OUTBOX] = OUTBOX_NATTS,
 };
 
+uint64		tables_changes;
+
 static Oid	relids[AUTH_TABLES];
 static TableCopy *copies[AUTH_TABLES];
 
@@ -73,8 +75,16 @@ open_table(AuthTable table)
 static void
 read_columns(const TableScan *scan, HeapTuple tuple, Datum *values, bool *nulls)
 {
-	for (int i = 0; i < table_natts[scan->table]; i++)
-		values[i] = heap_getattr(tuple, i + 1, RelationGetDescr(scan->rel), &nulls[i]);
+	TupleDesc	desc = RelationGetDescr(scan->rel);
+	Datum	   *all_values = palloc(desc->natts * sizeof(Datum));
+	bool	   *all_nulls = palloc(desc->natts * sizeof(bool));
+	int			natts = table_natts[scan->table];
+
+	heap_deform_tuple(tuple, desc, all_values, all_nulls);
+	memcpy(values, all_values, natts * sizeof(Datum));
+	memcpy(nulls, all_nulls, natts * sizeof(bool));
+	pfree(all_values);
+	pfree(all_nulls);
 }
 
 /*
@@ -197,7 +207,10 @@ on_relcache_invalidation(Datum arg, Oid relid)
 		{
 			relids[i] = InvalidOid;
 			if (copies[i] != NULL)
+			{
 				copies[i]->valid = false;
+				tables_changes++;
+			}
 		}
 }
 

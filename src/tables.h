@@ -96,6 +96,9 @@ typedef struct TableCopy
 	bool		valid;
 } TableCopy;
 
+/* Counts the changes of tables with a copy, as far as this backend has heard. */
+extern uint64 tables_changes;
+
 extern void tables_scan_begin(TableScan *scan, AuthTable table);
 extern bool tables_scan_next(TableScan *scan, Datum *values, bool *nulls);
 extern void tables_scan_end(TableScan *scan);

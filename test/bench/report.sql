@@ -57,6 +57,18 @@ FROM bench.session_size b, bench.session_size a,
                      ('of %s thousand rotations, those that were heap-only', (a.hot - b.hot) / (a.updates - b.updates)::float8, 'at least 0.95')) v (what, ratio, target)
 WHERE b.phase = 'before' AND a.phase = 'after';
 
+SELECT 'authenticate of a verified token against set_config', ratio, 'under 5', ratio < 5
+FROM (SELECT (bench.usec('authenticate') - bench.usec('token')) / (bench.usec('set_config') - bench.usec('token')) AS ratio) r;
+
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT 'what check_session adds, against a lookup by primary key', ratio, 'at most 1.5', ratio <= 1.5
+FROM (SELECT (bench.usec('authenticate, check_session') - bench.usec('authenticate')) / bench.usec('lookup') AS ratio) r;
+
+INSERT INTO bench.ratio (what, ratio, target, met)
+SELECT format('scan under a policy with auth.uid() against a constant, %s workers', workers), ratio, 'at most 1.1', ratio <= 1.1
+FROM unnest(ARRAY[0, 2]) workers,
+     LATERAL (SELECT bench.usec(format('uid policy, %s workers', workers)) / bench.usec(format('constant policy, %s workers', workers)) AS ratio) r;
+
 \pset footer off
 \pset title 'Microseconds for one'
 SELECT name, round(usec::numeric, 2) AS usec FROM bench.net ORDER BY name;

@@ -1,6 +1,6 @@
 --
 -- jwt_auth.claims takes no value but from authenticate(), whoever asks and
--- however; no ordinary user sets any setting of ours.
+-- however; no ordinary user sets any setting of ours, but jwt_auth.token.
 --
 SET client_min_messages = warning;
 CREATE EXTENSION jwt_auth CASCADE;

@@ -142,6 +142,8 @@ BEGIN
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login('alice@example.com', 'wrong'), 'error_code');
 	answer := auth.login(username => 'Alice', password => 'correct horse');
 	answer := auth.refresh(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
+	PERFORM pg_catalog.set_config('jwt_auth.token', pg_catalog.jsonb_extract_path_text(answer, 'access_token'), true);
+	RETURN NEXT pg_catalog.concat(auth.email(), ' from the setting');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token')), 'user', 'email');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token'), 'nonce'), 'error_code');
 	PERFORM auth.authenticate(pg_catalog.current_setting('regress.id_token')), auth.openid_configuration('https://api.example');
