@@ -8,7 +8,7 @@ endif
 MODULE_big = jwt_auth
 # the server-free core, which test/core links alone
 CORE = src/alg.o src/base64url.o src/jwk.o src/jws.o src/numericdate.o
-OBJS = $(CORE) src/arguments.o src/claims.o src/client.o src/errors.o src/guc.o src/issuer.o src/jwkfuncs.o src/jwkset.o src/jwt.o \
+OBJS = $(CORE) src/arguments.o src/claims.o src/client.o src/errors.o src/guc.o src/http.o src/issuer.o src/jwkfuncs.o src/jwkset.o src/jwt.o \
 	src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/password.o src/pgjwt.o src/refresh.o src/session.o \
 	src/tables.o src/token.o
 
