@@ -26,6 +26,10 @@ extern int	jwt_auth_refresh_token_lifetime;	/* seconds */
 extern int	jwt_auth_session_lifetime;	/* seconds; 0 is none */
 extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
 extern bool jwt_auth_check_session;
+extern bool jwt_auth_cookies;
+extern char *jwt_auth_cookie_name;
+extern char *jwt_auth_cookie_domain;
+extern char *jwt_auth_base_path;
 extern int	jwt_auth_bcrypt_cost;
 extern int	jwt_auth_max_concurrent_hashes;
 extern char *jwt_auth_master_key_file;

@@ -70,6 +70,7 @@ typedef struct RefreshToken
 	pg_uuid_t	jti;
 	int64		generation;
 	char	   *client_id;
+	char	   *csrf;			/* NULL unless it is a cookie's */
 	TimestampTz expires_at;
 	Jsonb	   *payload;		/* where it was read from a token */
 } RefreshToken;
@@ -169,6 +170,7 @@ sign_refresh_token(const RefreshToken *token)
 	claims_push_string(&state, "sid", uuid_text(&token->session_id));
 	claims_push_integer(&state, "gen", token->generation);
 	claims_push_string(&state, "client_id", token->client_id);
+	claims_push_string(&state, "csrf", token->csrf);
 	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return keyring_sign(PURPOSE_REFRESH, JsonbValueToJsonb(state.result));
 }
@@ -203,6 +205,7 @@ read_refresh_token(Datum datum, RefreshToken *token)
 	payload = jwt.payload.json;
 	token->payload = payload;
 	token->client_id = claims_string(payload, "client_id");
+	token->csrf = claims_string(payload, "csrf");
 	if (!claims_string_equals(payload, "type", "refresh") || token->client_id == NULL ||
 		!claims_uuid(payload, "sub", &token->user_id) ||
 		!claims_uuid(payload, "sid", &token->session_id) ||
@@ -469,10 +472,11 @@ jwt_auth_read_refresh_token(PG_FUNCTION_ARGS)
 
 /*
  * _sign_refresh_token(user_id uuid, session_id uuid, client_id text,
- *					   generation bigint, jti uuid, expires_at timestamptz)
+ *					   generation bigint, jti uuid, expires_at timestamptz,
+ *					   csrf text)
  *		returns text
  *
- * The first token of a new session.
+ * The first token of a new session; csrf alone may be NULL.
  */
 Datum
 jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
@@ -485,6 +489,7 @@ jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
 	token.generation = PG_GETARG_INT64(3);
 	token.jti = *PG_GETARG_UUID_P(4);
 	token.expires_at = PG_GETARG_TIMESTAMPTZ(5);
+	token.csrf = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
 	PG_RETURN_TEXT_P(sign_refresh_token(&token));
 }
 
