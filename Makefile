@@ -81,9 +81,10 @@ test-asan:
 test-matrix:
 	@test/matrix $(VERSIONS)
 
-# Ratios to what the same work costs elsewhere; ROUNDS=n measures more often
+# Ratios to what the same work costs elsewhere; ROUNDS=n and PAIRS=n measure more often
 bench:
 	@test/bench/run
+	@test/bench/postgrest
 
 # The server-free core against what libFuzzer makes up, for SECONDS altogether;
 # TARGETS="jwk pem" chooses
