@@ -2426,7 +2426,7 @@ DECLARE
 BEGIN
 	FOR stale IN
 		SELECT p.oid FROM pg_proc p
-		WHERE p.pronamespace = schema_name::text::regnamespace AND p.proname = function_name
+		WHERE p.pronamespace = quote_ident(schema_name)::regnamespace AND p.proname = function_name
 		  AND starts_with(p.prosrc, mark) AND p.oid IS DISTINCT FROM to_regprocedure(signature)
 	LOOP
 		EXECUTE 'DROP FUNCTION ' || stale;
@@ -2480,46 +2480,51 @@ $$;
 COMMENT ON FUNCTION auth._openapi_operation(text, jsonb) IS
 'Internal: an operation of the OpenAPI document; the first line of a comment is its summary';
 
-CREATE FUNCTION auth.openapi(schema_name name)
-RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION auth._openapi_functions(schema oid)
+RETURNS TABLE (path text, item jsonb) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-WITH base AS (
-	-- the caller's rights do not reach to _setting()
-	SELECT rtrim(coalesce(current_setting('jwt_auth.base_path', true), ''), '/') AS path
-), argument AS (
-	SELECT p.oid, a.name, auth._openapi_schema(a.type) AS schema, a.n,
-		   row_number() OVER (PARTITION BY p.oid ORDER BY a.n) <= p.pronargs - p.pronargdefaults AS required
-	FROM pg_proc p,
-		 unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes)
-			WITH ORDINALITY AS a (type, name, mode, n)
-	WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema_name)
-	  AND coalesce(a.mode, 'i') IN ('i', 'b', 'v')
-), endpoint AS (
-	SELECT '/rpc/' || p.proname AS path,
-		   CASE WHEN p.provolatile = 'v' THEN jsonb_build_object('post', auth._openapi_operation(
-				coalesce(obj_description(p.oid, 'pg_proc'), p.proname),
-				jsonb_build_object('requestBody', jsonb_build_object('content', jsonb_object_agg(media, jsonb_build_object(
-					'schema', jsonb_strip_nulls(jsonb_build_object('type', 'object',
-						'properties', coalesce(a.properties, '{}'), 'required', a.required))))))))
-		   ELSE jsonb_build_object('get', auth._openapi_operation(
-				coalesce(obj_description(p.oid, 'pg_proc'), p.proname),
-				jsonb_build_object('parameters', coalesce(a.parameters, '[]')))) END AS item
+WITH callable AS (
+	SELECT p.oid, p.proname, p.provolatile = 'v' AS writes, coalesce(obj_description(p.oid, 'pg_proc'), p.proname) AS comment,
+		   p.proargnames, p.proargmodes, coalesce(p.proallargtypes, p.proargtypes::oid[]) AS types,
+		   p.pronargs - p.pronargdefaults AS required
 	FROM pg_proc p
-	CROSS JOIN unnest('{application/json,application/x-www-form-urlencoded}'::text[]) media
-	CROSS JOIN LATERAL (
-		SELECT jsonb_object_agg(x.name, x.schema) AS properties,
-			   jsonb_agg(x.name ORDER BY x.n) FILTER (WHERE x.required) AS required,
-			   jsonb_agg(jsonb_build_object('name', x.name, 'in', 'query', 'required', x.required, 'schema', x.schema)
-						 ORDER BY x.n) AS parameters
-		FROM argument x WHERE x.oid = p.oid
-	) a
-	WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema_name)
-	  AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-	  AND has_function_privilege(p.oid, 'EXECUTE')
-	  -- PostgREST passes arguments by name
-	  AND NOT EXISTS (SELECT FROM argument x WHERE x.oid = p.oid AND coalesce(x.name, '') = '')
-	GROUP BY p.oid, p.proname, p.provolatile, a.properties, a.required, a.parameters
-), relation AS (
+	WHERE p.pronamespace = schema AND p.prokind = 'f' AND has_function_privilege(p.oid, 'EXECUTE')
+	  AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+), argument AS (
+	SELECT c.oid, a.name, auth._openapi_schema(a.type) AS schema,
+		   row_number() OVER (PARTITION BY c.oid ORDER BY a.n) AS n,
+		   row_number() OVER (PARTITION BY c.oid ORDER BY a.n) <= c.required AS required
+	FROM callable c, unnest(c.types, c.proargnames, c.proargmodes) WITH ORDINALITY AS a (type, name, mode, n)
+	WHERE coalesce(a.mode, 'i') IN ('i', 'b', 'v')
+)
+SELECT '/rpc/' || c.proname,
+	   CASE WHEN c.writes THEN jsonb_build_object('post', auth._openapi_operation(c.comment, jsonb_build_object(
+			'requestBody', jsonb_build_object('content', jsonb_build_object(
+				'application/json', body.schema, 'application/x-www-form-urlencoded', body.schema)))))
+	   ELSE jsonb_build_object('get', auth._openapi_operation(c.comment, jsonb_build_object(
+			'parameters', coalesce(a.parameters, '[]')))) END
+FROM callable c
+CROSS JOIN LATERAL (
+	SELECT jsonb_object_agg(x.name, x.schema) FILTER (WHERE x.name <> '') AS properties,
+		   jsonb_agg(x.name ORDER BY x.n) FILTER (WHERE x.required) AS required,
+		   jsonb_agg(jsonb_build_object('name', x.name, 'in', 'query', 'required', x.required, 'schema', x.schema)
+					 ORDER BY x.n) AS parameters,
+		   coalesce(bool_and(coalesce(x.name, '') <> ''), true) AS all_named
+	FROM argument x WHERE x.oid = c.oid
+) a
+CROSS JOIN LATERAL (
+	SELECT jsonb_build_object('schema', jsonb_build_object('type', 'object', 'properties', coalesce(a.properties, '{}'))
+		   || CASE WHEN a.required IS NULL THEN '{}' ELSE jsonb_build_object('required', a.required) END) AS schema
+) body
+WHERE a.all_named	-- PostgREST passes arguments by name
+$$;
+COMMENT ON FUNCTION auth._openapi_functions(oid) IS
+'Internal: the functions of a schema that the caller may call, as path items of the OpenAPI document';
+
+CREATE FUNCTION auth._openapi_relations(schema oid)
+RETURNS TABLE (path text, item jsonb) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+WITH relation AS (
 	SELECT c.oid, c.relname, coalesce(obj_description(c.oid, 'pg_class'), c.relname) AS comment,
 		   jsonb_object_agg(a.attname, auth._openapi_schema(a.atttypid)
 				|| jsonb_strip_nulls(jsonb_build_object('description', col_description(c.oid, a.attnum)))) AS properties,
@@ -2527,41 +2532,53 @@ WITH base AS (
 		   jsonb_agg(jsonb_build_object('name', a.attname, 'in', 'query', 'schema', '{"type": "string"}'::jsonb)
 					 ORDER BY a.attnum) AS filters
 	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-	WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = schema_name)
-	  AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+	WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
 	  AND has_column_privilege(c.oid, a.attnum, 'SELECT, INSERT, UPDATE')
 	GROUP BY c.oid, c.relname
-), resource AS (
-	SELECT '/' || r.relname AS path, jsonb_object_agg(m.method, auth._openapi_operation(r.comment,
-		CASE WHEN m.method IN ('post', 'patch') THEN jsonb_build_object('requestBody', jsonb_build_object('content',
-				jsonb_build_object('application/json', jsonb_build_object('schema',
-					jsonb_build_object('type', 'object', 'properties', r.properties)
-					|| CASE WHEN m.method = 'post' THEN jsonb_strip_nulls(jsonb_build_object('required', r.required)) ELSE '{}' END))))
-			 ELSE '{}' END
-		|| CASE m.method WHEN 'post' THEN '{}'
-			WHEN 'get' THEN jsonb_build_object('parameters', r.filters
-				|| '[{"name": "select", "in": "query", "schema": {"type": "string"}}, {"name": "order", "in": "query", "schema": {"type": "string"}},
-					 {"name": "limit", "in": "query", "schema": {"type": "integer"}}, {"name": "offset", "in": "query", "schema": {"type": "integer"}}]')
-			ELSE jsonb_build_object('parameters', r.filters) END)) AS item
+), operation AS (
+	SELECT r.relname, r.comment, m.method,
+		   CASE WHEN m.body THEN jsonb_build_object('requestBody', jsonb_build_object('content', jsonb_build_object(
+				'application/json', jsonb_build_object('schema', jsonb_build_object('type', 'object', 'properties', r.properties)
+					|| CASE WHEN m.method = 'post' AND r.required IS NOT NULL
+							THEN jsonb_build_object('required', r.required) ELSE '{}' END)))) ELSE '{}' END
+		   || CASE WHEN m.method = 'post' THEN '{}' ELSE jsonb_build_object('parameters', r.filters || m.parameters) END AS details
 	FROM relation r
-	JOIN (VALUES ('get', 'SELECT'), ('post', 'INSERT'), ('patch', 'UPDATE'), ('delete', 'DELETE')) AS m (method, privilege)
-		ON CASE m.privilege WHEN 'DELETE' THEN has_table_privilege(r.oid, m.privilege)
-						   ELSE has_any_column_privilege(r.oid, m.privilege) END
-	GROUP BY r.relname
+	CROSS JOIN LATERAL (VALUES
+		('get', has_any_column_privilege(r.oid, 'SELECT'), false,
+		 '[{"name": "select", "in": "query", "schema": {"type": "string"}}, {"name": "order", "in": "query", "schema": {"type": "string"}},
+		   {"name": "limit", "in": "query", "schema": {"type": "integer"}}, {"name": "offset", "in": "query", "schema": {"type": "integer"}}]'::jsonb),
+		('post', has_any_column_privilege(r.oid, 'INSERT'), true, '[]'),
+		('patch', has_any_column_privilege(r.oid, 'UPDATE'), true, '[]'),
+		('delete', has_table_privilege(r.oid, 'DELETE'), false, '[]')
+	) AS m (method, allowed, body, parameters)
+	WHERE m.allowed
 )
+SELECT '/' || o.relname, jsonb_object_agg(o.method, auth._openapi_operation(o.comment, o.details))
+FROM operation o
+GROUP BY o.relname
+$$;
+COMMENT ON FUNCTION auth._openapi_relations(oid) IS
+'Internal: the tables and views of a schema that the caller may use, as path items of the OpenAPI document';
+
+CREATE FUNCTION auth.openapi(schema_name name)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
 SELECT jsonb_strip_nulls(jsonb_build_object(
-	'openapi', '3.0.3',
-	'info', jsonb_build_object('version', '1', 'title', schema_name,
-		'description', (SELECT obj_description(n.oid, 'pg_namespace') FROM pg_namespace n WHERE n.nspname = schema_name)),
-	'servers', CASE WHEN base.path <> '' THEN jsonb_build_array(jsonb_build_object('url', base.path)) END))
+		'openapi', '3.0.3',
+		'info', jsonb_build_object('version', '1', 'title', n.nspname, 'description', obj_description(n.oid, 'pg_namespace')),
+		'servers', CASE WHEN base.path <> '' THEN jsonb_build_array(jsonb_build_object('url', base.path)) END))
 	|| jsonb_build_object(
-	'security', '[{}, {"password": []}]'::jsonb,
-	'components', jsonb_build_object('securitySchemes', jsonb_build_object('password', jsonb_build_object(
-		'type', 'oauth2', 'flows', jsonb_build_object('password', jsonb_build_object(
-			'tokenUrl', base.path || '/rpc/token', 'refreshUrl', base.path || '/rpc/token', 'scopes', '{}'::jsonb))))),
-	'paths', (SELECT coalesce(jsonb_object_agg(x.path, x.item), '{}')
-			  FROM (SELECT * FROM endpoint UNION ALL SELECT * FROM resource) x))
-FROM base
+		'security', '[{}, {"password": []}]'::jsonb,
+		'components', jsonb_build_object('securitySchemes', jsonb_build_object('password', jsonb_build_object(
+			'type', 'oauth2', 'flows', jsonb_build_object('password', jsonb_build_object(
+				'tokenUrl', base.path || '/rpc/token', 'refreshUrl', base.path || '/rpc/token', 'scopes', '{}'::jsonb))))),
+		'paths', (SELECT coalesce(jsonb_object_agg(x.path, x.item), '{}')
+				  FROM (SELECT * FROM auth._openapi_relations(n.oid)
+						UNION ALL SELECT * FROM auth._openapi_functions(n.oid)) x))
+FROM pg_namespace n,
+	 -- not by _setting(): this is to show what the caller may do, so it is the caller's
+	 rtrim(coalesce(current_setting('jwt_auth.base_path', true), ''), '/') AS base (path)
+WHERE n.nspname = schema_name
 $$;
 COMMENT ON FUNCTION auth.openapi(name) IS
 'What the caller may do in a schema that PostgREST serves, as an OpenAPI 3 document with a way to sign in (db-root-spec)';
@@ -2709,6 +2726,8 @@ GRANT EXECUTE ON FUNCTION auth.openid_configuration(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.openapi(name) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth._openapi_schema(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth._openapi_operation(text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_functions(oid) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_relations(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.authenticate(text, boolean) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.deauthenticate() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.pre_request() TO PUBLIC;
