@@ -976,7 +976,10 @@ AS $$
 DECLARE
 	access record := auth._access_token(u, s, jsonb_strip_nulls(jsonb_build_object('csrf', csrf)));
 	response jsonb := jsonb_build_object('expires_in', access.expires_in, 'user', auth._user_json(u));
-	session_seconds bigint := ceil(extract(epoch FROM s.expires_at - clock_timestamp()));
+	-- The access cookie outlives its token: a request with one that has expired is
+	-- refused, where one without any would be taken for anonymous.
+	cookie_seconds bigint := CASE WHEN refresh_token IS NULL THEN access.expires_in
+		ELSE ceil(extract(epoch FROM s.expires_at - clock_timestamp())) END;
 BEGIN
 	PERFORM auth._respond(NULL, 'Cache-Control', 'no-store');
 	IF csrf IS NULL THEN
@@ -985,9 +988,9 @@ BEGIN
 	END IF;
 	-- What JavaScript could read, a script from elsewhere could steal.
 	PERFORM auth._add_header('Set-Cookie', c) FROM unnest(ARRAY[
-		auth._cookie_header('access', access.token, access.expires_in),
-		auth._cookie_header('refresh', refresh_token, session_seconds),
-		auth._cookie_header('csrf', csrf, CASE WHEN refresh_token IS NULL THEN access.expires_in ELSE session_seconds END)]) c;
+		auth._cookie_header('access', access.token, cookie_seconds),
+		auth._cookie_header('refresh', refresh_token, cookie_seconds),
+		auth._cookie_header('csrf', csrf, cookie_seconds)]) c;
 	RETURN response || jsonb_build_object('csrf_token', csrf);
 END
 $$;
@@ -1355,6 +1358,9 @@ BEGIN
 		RETURN problem;
 	END IF;
 	IF refresh_token IS NULL AND cookie IS NULL THEN
+		IF auth._cookie('access') IS NOT NULL THEN
+			PERFORM auth._clear_cookies();
+		END IF;
 		RETURN auth._error(400, 'invalid_request', 'validation_failed', 'refresh_token must be given');
 	END IF;
 	IF cookie IS NOT NULL THEN

@@ -264,7 +264,8 @@ same_token(const Jwt *jwt, bool has_header)
 /*
  * Answers 401 through PostgREST, or 403 where the token is good but what it is
  * used for is not: the SQLSTATE PGRST lets message and detail set the whole
- * answer.  A cookie that is no good is taken back.
+ * answer.  A cookie that will never be good again is taken back; one that has
+ * expired stays until it is refreshed, or the next request would be anonymous.
  */
 pg_noreturn static void
 raise_refused(JoseStatus status, bool by_cookie)
@@ -278,7 +279,7 @@ raise_refused(JoseStatus status, bool by_cookie)
 	if (status != JOSE_BAD_CSRF_TOKEN)
 		challenge = psprintf("\"WWW-Authenticate\":\"Bearer error=\\\"%s\\\", error_description=\\\"%s\\\"\"",
 							 forbidden ? "insufficient_scope" : "invalid_token", jose_message(status));
-	if (by_cookie && !forbidden)
+	if (by_cookie && !forbidden && status != JOSE_TOKEN_EXPIRED)
 		set_cookie = psprintf(",\"Set-Cookie\":\"%s\"", cookie_header(&access_cookie, "", 0));
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),

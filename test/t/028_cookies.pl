@@ -175,7 +175,7 @@ is_deeply([ sort keys %$json ], [ 'csrf_token', 'expires_in', 'user' ], '... who
 is($json->{csrf_token}, csrf_of($ann), '... which is also in its cookie');
 is($headers->{'cache-control'}, 'no-store', '... and is not kept');
 is_deeply([ sort keys %$ann ], [ sort $access, $refresh, $csrf ], 'three cookies');
-like($ann->{$access}{text}, qr{^[^;]*; Path=/; Max-Age=900; Secure; HttpOnly; SameSite=Strict$}, 'the access cookie');
+like($ann->{$access}{text}, qr{^[^;]*; Path=/; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict$}, 'the access cookie');
 like($ann->{$refresh}{text}, qr{^[^;]*; Path=/rpc/refresh; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict$}, 'the refresh cookie');
 like($ann->{$csrf}{text}, qr{^[^;]*; Path=/; Max-Age=2592000; Secure; SameSite=Strict$}, 'the CSRF cookie, which scripts may read');
 
@@ -231,6 +231,21 @@ foreach my $what (sort keys %bad)
 	($status) = send_request(jar($access => $value), 'POST', '/rpc/login', \%right);
 	is($status, 200, '... and keeps nobody from signing in');
 }
+
+my $expired = sql(<<"SQL");
+SELECT auth.jwt_sign((auth.jwt_decode('$ann->{$access}{value}')).payload || '{"exp": 1000000000, "iat": 1000000000}')
+SQL
+my $stale = { %$ann, $access => { value => $expired, path => '/' } };
+is(who($stale), '401 reason: token_expired', 'an expired token is not anonymous');
+is(who($stale), '401 reason: token_expired', '... and not the next time');
+($status) = fetch($stale, 'POST', '/rpc/refresh', {});
+is($status, 200, '... until it is refreshed');
+is(who($stale), 'authenticated ann@example.com', '... and good again');
+$ann = login('ann');
+$stale = jar($access => $expired);
+($status, $json) = send_request($stale, 'POST', '/rpc/refresh', {});
+is("$status $json->{error_code}", '400 validation_failed', 'where there is nothing to refresh with');
+is_deeply($stale, {}, '... it goes');
 
 #
 # Writing takes the CSRF token of the session
