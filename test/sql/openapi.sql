@@ -72,6 +72,6 @@ SELECT d -> 'servers' AS servers, d #>> '{components,securitySchemes,password,fl
 FROM auth.openapi('Regress api') d;
 
 DROP SCHEMA "Regress api" CASCADE;
-DROP EXTENSION jwt_auth CASCADE;
+DROP EXTENSION jwt_auth, pgcrypto;
 DROP SCHEMA auth;
 DROP ROLE regress_reader, regress_writer;
