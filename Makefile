@@ -8,8 +8,8 @@ endif
 MODULE_big = jwt_auth
 # the server-free core, which test/core links alone
 CORE = src/alg.o src/base64url.o src/jwk.o src/jws.o src/numericdate.o
-OBJS = $(CORE) src/arguments.o src/audit.o src/claims.o src/client.o src/errors.o src/guc.o src/hook.o src/issuer.o \
-	src/jwkfuncs.o src/jwkset.o src/jwt.o src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/onetime.o \
+OBJS = $(CORE) src/arguments.o src/audit.o src/claims.o src/client.o src/errors.o src/guc.o src/hook.o src/http.o \
+	src/issuer.o src/jwkfuncs.o src/jwkset.o src/jwt.o src/jwt_auth.o src/keycache.o src/keyring.o src/masterkey.o src/onetime.o \
 	src/password.o src/pgjwt.o src/refresh.o src/session.o src/tables.o src/throttle.o src/token.o src/verified.o src/worker.o
 
 # upgrades and kept base scripts; this version's own is built
@@ -81,9 +81,10 @@ test-asan:
 test-matrix:
 	@test/matrix $(VERSIONS)
 
-# Ratios to what the same work costs elsewhere; ROUNDS=n measures more often
+# Ratios to what the same work costs elsewhere; ROUNDS=n and PAIRS=n measure more often
 bench:
 	@test/bench/run
+	@test/bench/postgrest
 
 # The server-free core against what libFuzzer makes up, for SECONDS altogether;
 # TARGETS="jwk pem" chooses

@@ -808,7 +808,7 @@ CREATE FUNCTION auth.pre_request()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_pre_request';
 COMMENT ON FUNCTION auth.pre_request() IS
-'For PostgREST''s db-pre-request: authenticates the bearer token of the request, or answers 401';
+'For PostgREST''s db-pre-request: authenticates the bearer token of the request, or that of its cookie, or answers 401';
 
 CREATE FUNCTION auth.pre_config()
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -820,29 +820,35 @@ SELECT set_config('pgrst.jwt_secret', jsonb_build_object('keys', jsonb_path_quer
 	(auth.jwks() -> 'keys') ||
 	coalesce((SELECT jsonb_agg(k ORDER BY i.issuer, k ->> 'kid') FROM auth.issuers i, jsonb_array_elements(i.jwks -> 'keys') k
 			  WHERE i.roles <> '{}'), '[]'),
-	'$[*] ? (!(@.crv == "secp256k1" || @.crv == "Ed448" || @.alg == "Ed25519"))'))::text, true)
+	'$[*] ? (!(@.crv == "secp256k1" || @.crv == "Ed448" || @.alg == "Ed25519"))'))::text, true);
+-- No client is to roll back what its failed login or reused token leaves behind.
+SELECT set_config('pgrst.db_tx_end', 'commit', true)
 $$;
 COMMENT ON FUNCTION auth.pre_config() IS
-'For PostgREST''s db-pre-config: hands it the key ring''s public keys, and those of the issuers whose tokens may name roles';
+'For PostgREST''s db-pre-config: hands it the key ring''s public keys, and those of the issuers whose tokens may name roles; has it commit every request';
 
 --
 -- Answers.  An outcome of authentication is returned, never raised: an error
 -- would roll back the revocation or audit row that it must leave behind.
 --
 
+CREATE FUNCTION auth._request_header(name text)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_request_header';
+COMMENT ON FUNCTION auth._request_header(text) IS
+'Internal: a header of the request as PostgREST hands it over, by its name in lower case';
+
+CREATE FUNCTION auth._add_header(name text, value text)
+RETURNS void LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_add_header';
+COMMENT ON FUNCTION auth._add_header(text, text) IS
+'Internal: one more header for PostgREST to answer with';
+
 CREATE FUNCTION auth._respond(status int, header text DEFAULT NULL, value text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	headers text := btrim(coalesce(current_setting('response.headers', true), ''), E' \t\r\n');
-	more text := CASE WHEN header IS NOT NULL THEN jsonb_build_object(header, value) END;
 BEGIN
-	PERFORM set_config('response.status', coalesce(status::text, ''), true);
-	-- As text: what somebody left there must not raise now.
-	IF header IS NOT NULL AND strpos(headers, more) = 0 THEN
-		PERFORM set_config('response.headers', CASE WHEN headers ~ '^(\[\s*\])?$' THEN '[' ELSE rtrim(headers, ']') || ', ' END
-						   || more || ']', true);
-	END IF;
+	PERFORM set_config('response.status', coalesce(status::text, ''), true), auth._add_header(header, value);
 END
 $$;
 COMMENT ON FUNCTION auth._respond(int, text, text) IS
@@ -857,6 +863,7 @@ BEGIN
 	ELSE
 		PERFORM auth._respond(status);
 	END IF;
+	PERFORM auth._add_header('Cache-Control', 'no-store');
 	RETURN jsonb_build_object('error', error, 'error_code', error_code, 'error_description', description);
 END
 $$;
@@ -958,7 +965,7 @@ COMMENT ON FUNCTION auth._audit(text, uuid, uuid, text, jsonb) IS
 --
 
 CREATE FUNCTION auth._client_policy(client_id text, OUT audience text, OUT access_token_lifetime interval,
-	OUT refresh_token_lifetime interval, OUT session_lifetime interval, OUT refresh_tokens boolean)
+	OUT refresh_token_lifetime interval, OUT session_lifetime interval, OUT refresh_tokens boolean, OUT cookies boolean)
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_client_policy';
 COMMENT ON FUNCTION auth._client_policy(text) IS
@@ -986,11 +993,48 @@ COMMENT ON FUNCTION auth._hash_is_cheap(text) IS
 'Internal: whether a bcrypt hash has a lower cost than new ones get';
 
 CREATE FUNCTION auth._sign_refresh_token(user_id uuid, session_id uuid, client_id text,
-	generation bigint, jti uuid, expires_at timestamptz)
-RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	generation bigint, jti uuid, expires_at timestamptz, csrf text)
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_sign_refresh_token';
-COMMENT ON FUNCTION auth._sign_refresh_token(uuid, uuid, text, bigint, uuid, timestamptz) IS
-'Internal: the refresh token of a session as it stands';
+COMMENT ON FUNCTION auth._sign_refresh_token(uuid, uuid, text, bigint, uuid, timestamptz, text) IS
+'Internal: the refresh token of a session as it stands; csrf is NULL unless it goes into a cookie';
+
+CREATE FUNCTION auth._cookie(kind text)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_cookie';
+COMMENT ON FUNCTION auth._cookie(text) IS
+'Internal: the request''s "access" or "refresh" cookie, where any client gets cookies';
+
+CREATE FUNCTION auth._cookie_header(kind text, value text, max_age bigint)
+RETURNS text LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_cookie_header';
+COMMENT ON FUNCTION auth._cookie_header(text, text, bigint) IS
+'Internal: a Set-Cookie header for "access", "refresh" or "csrf"; max_age 0 deletes the cookie';
+
+CREATE FUNCTION auth._csrf_token_matches(csrf text)
+RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_csrf_token_matches';
+COMMENT ON FUNCTION auth._csrf_token_matches(text) IS
+'Internal: whether the request''s X-CSRF-Token header says this; false for NULL';
+
+CREATE FUNCTION auth._new_csrf_token(client_id text)
+RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- A form can be sent from any site, but a browser asks first before it sends JSON.
+SELECT auth.base64url_encode(uuid_send(gen_random_uuid()))
+FROM auth._client_policy(client_id) policy
+WHERE policy.cookies AND auth._request_header('content-type') ~* '^application/json[[:blank:]]*(;|$)'
+$$;
+COMMENT ON FUNCTION auth._new_csrf_token(text) IS
+'Internal: the CSRF token of a session whose tokens go into cookies; NULL where this client or request gets none';
+
+CREATE FUNCTION auth._clear_cookies()
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT auth._add_header('Set-Cookie', auth._cookie_header(kind, '', 0)) FROM unnest('{access,refresh,csrf}'::text[]) kind
+$$;
+COMMENT ON FUNCTION auth._clear_cookies() IS
+'Internal: has the browser forget the session''s cookies';
 
 CREATE FUNCTION auth._flush_commit()
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -1031,24 +1075,32 @@ $$;
 COMMENT ON FUNCTION auth._access_token(auth.users, auth.refresh_tokens, jsonb, interval) IS
 'Internal: an access token for this user and session, which may be none but its client';
 
-CREATE FUNCTION auth._token_response(u auth.users, s auth.refresh_tokens, refresh_token text)
+CREATE FUNCTION auth._token_response(u auth.users, s auth.refresh_tokens, refresh_token text, csrf text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	access record := auth._access_token(u, s);
-	response jsonb;
+	access record := auth._access_token(u, s, jsonb_strip_nulls(jsonb_build_object('csrf', csrf)));
+	response jsonb := jsonb_build_object('expires_in', access.expires_in, 'user', auth._user_json(u));
+	-- The access cookie outlives its token: a request with one that has expired is
+	-- refused, where one without any would be taken for anonymous.
+	cookie_seconds bigint := CASE WHEN refresh_token IS NULL THEN access.expires_in
+		ELSE ceil(extract(epoch FROM s.expires_at - clock_timestamp())) END;
 BEGIN
-	response := jsonb_build_object('access_token', access.token, 'token_type', 'bearer',
-		'expires_in', access.expires_in, 'user', auth._user_json(u));
-	IF refresh_token IS NOT NULL THEN
-		response := response || jsonb_build_object('refresh_token', refresh_token);
-	END IF;
 	PERFORM auth._respond(NULL, 'Cache-Control', 'no-store');
-	RETURN response;
+	IF csrf IS NULL THEN
+		RETURN response || jsonb_strip_nulls(jsonb_build_object(
+			'access_token', access.token, 'refresh_token', refresh_token, 'token_type', 'bearer'));
+	END IF;
+	-- What JavaScript could read, a script from elsewhere could steal.
+	PERFORM auth._add_header('Set-Cookie', c) FROM unnest(ARRAY[
+		auth._cookie_header('access', access.token, cookie_seconds),
+		auth._cookie_header('refresh', refresh_token, cookie_seconds),
+		auth._cookie_header('csrf', csrf, cookie_seconds)]) c;
+	RETURN response || jsonb_build_object('csrf_token', csrf);
 END
 $$;
-COMMENT ON FUNCTION auth._token_response(auth.users, auth.refresh_tokens, text) IS
-'Internal: a token response (RFC 6749 section 5.1)';
+COMMENT ON FUNCTION auth._token_response(auth.users, auth.refresh_tokens, text, text) IS
+'Internal: a token response (RFC 6749 section 5.1); with a CSRF token the others are in cookies';
 
 CREATE FUNCTION auth._open_session(u auth.users, client_id text, amr text[], name text DEFAULT NULL,
 	lifetime interval DEFAULT NULL)
@@ -1061,6 +1113,7 @@ DECLARE
 	session_end timestamptz := date_trunc('second', least(now_s + policy.session_lifetime, now_s + lifetime));
 	s auth.refresh_tokens;
 	first_token text;
+	csrf text := auth._new_csrf_token(client_id);
 BEGIN
 	IF auth._setting('audience') NOT IN ('', policy.audience) THEN
 		RAISE EXCEPTION 'client "%" has an audience that "jwt_auth.audience" does not accept', client_id
@@ -1071,11 +1124,11 @@ BEGIN
 			_open_session.name, _open_session.amr, auth._client_ip(), auth._user_agent())
 	RETURNING * INTO s;
 	IF policy.refresh_tokens THEN
-		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at);
+		first_token := auth._sign_refresh_token(s.user_id, s.session_id, s.client_id, s.generation, s.jti, s.expires_at, csrf);
 	END IF;
 	PERFORM auth._flush_commit();
 	PERFORM auth._audit('login', u.id, s.session_id, s.client_id, jsonb_strip_nulls(jsonb_build_object('amr', amr)));
-	RETURN auth._token_response(u, s, first_token);
+	RETURN auth._token_response(u, s, first_token, csrf);
 END
 $$;
 COMMENT ON FUNCTION auth._open_session(auth.users, text, text[], text, interval) IS
@@ -1561,6 +1614,8 @@ RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET sea
 AS $$
 DECLARE
 	problem jsonb := auth._unavailable('auth.refresh');
+	cookie text := CASE WHEN refresh_token IS NULL THEN auth._cookie('refresh') END;
+	csrf text;
 	rotation record;
 	u auth.users;
 	s auth.refresh_tokens;
@@ -1568,16 +1623,30 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
-	IF refresh_token IS NULL THEN
+	IF refresh_token IS NULL AND cookie IS NULL THEN
+		IF auth._cookie('access') IS NOT NULL THEN
+			PERFORM auth._clear_cookies();
+		END IF;
 		RETURN auth._error(400, 'invalid_request', 'validation_failed', 'refresh_token must be given');
 	END IF;
-	rotation := auth.rotate_refresh_token(refresh_token);
+	IF cookie IS NOT NULL THEN
+		-- Before it is used: another site can have the browser send it.
+		rotation := auth._read_refresh_token(cookie);
+		csrf := rotation.payload ->> 'csrf';
+		IF rotation.payload IS NOT NULL AND NOT auth._csrf_token_matches(csrf) THEN
+			RETURN auth._error(403, 'access_denied', 'bad_csrf_token', 'request lacks the CSRF token of its session');
+		END IF;
+	END IF;
+	rotation := auth.rotate_refresh_token(coalesce(refresh_token, cookie));
+	IF cookie IS NOT NULL AND rotation.status NOT IN ('rotated', 'reissued') THEN
+		PERFORM auth._clear_cookies();
+	END IF;
 	CASE rotation.status
 		WHEN 'rotated', 'reissued' THEN
 			SELECT * INTO STRICT u FROM auth.users x WHERE x.id = rotation.user_id;
 			SELECT * INTO STRICT s FROM auth.refresh_tokens x
 			WHERE x.user_id = rotation.user_id AND x.session_id = rotation.session_id;
-			RETURN auth._token_response(u, s, rotation.refresh_token);
+			RETURN auth._token_response(u, s, rotation.refresh_token, csrf);
 		WHEN 'invalid' THEN
 			RETURN auth._error(401, 'invalid_grant', 'bad_refresh_token', 'refresh token is not valid');
 		WHEN 'unknown' THEN
@@ -1601,7 +1670,7 @@ EXCEPTION WHEN external_routine_exception THEN
 END
 $$;
 COMMENT ON FUNCTION auth.refresh(text) IS
-'Exchanges a refresh token for new tokens: a token response, or an error object';
+'Exchanges a refresh token, that of the request''s cookie where it is NULL, for new tokens: a token response, or an error object';
 
 CREATE FUNCTION auth._read_refresh_token(refresh_token text, OUT user_id uuid, OUT session_id uuid, OUT is_current boolean,
 	OUT payload jsonb)
@@ -1706,6 +1775,9 @@ BEGIN
 	PERFORM auth._audit('logout', signed_in, auth.session_id(), NULL,
 						jsonb_build_object('scope', scope, 'sessions', ended));
 	PERFORM auth._respond(NULL);
+	IF scope <> 'others' AND auth.claim('csrf') IS NOT NULL THEN
+		PERFORM auth._clear_cookies();
+	END IF;
 	RETURN ended;
 END
 $$;
@@ -2113,7 +2185,7 @@ BEGIN
 	PERFORM auth._check(CASE
 		WHEN lifetime <= '0' OR lifetime > '50 years' THEN 'lifetime must be more than zero and at most 50 years'
 		WHEN jsonb_typeof(extra) IS DISTINCT FROM 'object' THEN 'extra must be a JSON object'
-		WHEN extra ?| '{iss,sub,aud,exp,nbf,iat,jti,type,role,email,email_verified,app_metadata,sid,client_id,auth_time,amr}'
+		WHEN extra ?| '{iss,sub,aud,exp,nbf,iat,jti,type,role,email,email_verified,app_metadata,sid,client_id,auth_time,amr,csrf}'
 			THEN 'extra must not have a claim that the token gets anyway' END);
 	SELECT * INTO u FROM auth.users x WHERE x.id = issue_access_token.user_id;
 	PERFORM auth._require_active(u);
@@ -2921,7 +2993,7 @@ COMMENT ON FUNCTION auth.login_with_id_token(text, text, text) IS
 
 CREATE FUNCTION auth.set_client(client_id text, audience text DEFAULT NULL,
 	access_token_lifetime interval DEFAULT NULL, refresh_token_lifetime interval DEFAULT NULL,
-	session_lifetime interval DEFAULT NULL, refresh_tokens boolean DEFAULT true)
+	session_lifetime interval DEFAULT NULL, refresh_tokens boolean DEFAULT true, cookies boolean DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -2930,19 +3002,19 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	INSERT INTO auth.clients AS c (client_id, audience, access_token_lifetime, refresh_token_lifetime,
-								   session_lifetime, refresh_tokens)
+								   session_lifetime, refresh_tokens, cookies)
 	VALUES (set_client.client_id, set_client.audience, set_client.access_token_lifetime,
-			set_client.refresh_token_lifetime, set_client.session_lifetime, set_client.refresh_tokens)
+			set_client.refresh_token_lifetime, set_client.session_lifetime, set_client.refresh_tokens, set_client.cookies)
 	ON CONFLICT ON CONSTRAINT clients_pkey DO UPDATE
 	SET audience = excluded.audience, access_token_lifetime = excluded.access_token_lifetime,
 		refresh_token_lifetime = excluded.refresh_token_lifetime, session_lifetime = excluded.session_lifetime,
-		refresh_tokens = excluded.refresh_tokens, updated_at = clock_timestamp();
+		refresh_tokens = excluded.refresh_tokens, cookies = excluded.cookies, updated_at = clock_timestamp();
 	PERFORM auth._audit('client_set', NULL, NULL, client_id);
 EXCEPTION WHEN check_violation THEN
 	RAISE EXCEPTION 'lifetimes must be more than zero and at most 50 years' USING ERRCODE = 'invalid_parameter_value';
 END
 $$;
-COMMENT ON FUNCTION auth.set_client(text, text, interval, interval, interval, boolean) IS
+COMMENT ON FUNCTION auth.set_client(text, text, interval, interval, interval, boolean, boolean) IS
 'Creates or replaces a client''s token policy; where an argument is NULL the setting of the same name counts';
 
 CREATE FUNCTION auth.drop_client(client_id text)
@@ -3410,7 +3482,7 @@ FROM (VALUES
 	('admin', 'auth.issue_access_token(uuid, text, jsonb, interval)'),
 	('admin', 'auth.export_user(uuid)'),
 	('admin', 'auth.delete_user(uuid)'),
-	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean)'),
+	('admin', 'auth.set_client(text, text, interval, interval, interval, boolean, boolean)'),
 	('admin', 'auth.drop_client(text)'),
 	('admin', 'auth.prune()'),
 	('admin', 'auth.check_setup()'),
@@ -3589,7 +3661,16 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_cata
 AS $$
 DECLARE
 	signature text := format('%I.%I(%s)', schema_name, function_name, types);
+	mark constant text := '-- An endpoint of auth.create_api(), which replaces it.';
+	stale regprocedure;
 BEGIN
+	FOR stale IN
+		SELECT p.oid FROM pg_proc p
+		WHERE p.pronamespace = quote_ident(schema_name)::regnamespace AND p.proname = function_name
+		  AND starts_with(p.prosrc, mark) AND p.oid IS DISTINCT FROM to_regprocedure(signature)
+	LOOP
+		EXECUTE 'DROP FUNCTION ' || stale;
+	END LOOP;
 	-- CREATE OR REPLACE keeps the owner, who could change it again.
 	IF EXISTS (SELECT FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner
 			   WHERE p.oid = to_regprocedure(signature) AND r.rolname <> current_user) THEN
@@ -3597,14 +3678,150 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE sql SET search_path = pg_catalog, pg_temp AS %L',
-				   schema_name, function_name, parameters, returns_and_options, body);
+				   schema_name, function_name, parameters, returns_and_options, concat(mark, E'\n', body));
 	EXECUTE format('COMMENT ON FUNCTION %s IS %L', signature, description);
 	EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
 	EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', signature, callers);
 END
 $$;
 COMMENT ON FUNCTION auth._api_function(name, text, text, text, text, text, text, text) IS
-'Internal: makes one endpoint, or brings it up to date';
+'Internal: makes one endpoint, or brings it up to date; one of the same name with other arguments goes';
+
+CREATE FUNCTION auth._openapi_schema(type oid)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT CASE
+	WHEN t.typtype = 'd' THEN auth._openapi_schema(t.typbasetype)
+	WHEN t.typcategory = 'A' THEN jsonb_build_object('type', 'array', 'items', auth._openapi_schema(t.typelem))
+	WHEN t.typtype = 'e' THEN jsonb_build_object('type', 'string', 'enum',
+		(SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid))
+	WHEN t.typname IN ('json', 'jsonb') THEN '{}'
+	WHEN t.typname IN ('int2', 'int4', 'int8') THEN '{"type": "integer"}'
+	WHEN t.typname IN ('float4', 'float8', 'numeric') THEN '{"type": "number"}'
+	WHEN t.typname = 'bool' THEN '{"type": "boolean"}'
+	WHEN t.typname = 'uuid' THEN '{"type": "string", "format": "uuid"}'
+	WHEN t.typname = 'date' THEN '{"type": "string", "format": "date"}'
+	WHEN t.typname = 'timestamptz' THEN '{"type": "string", "format": "date-time"}'
+	ELSE '{"type": "string"}'
+END
+FROM pg_type t WHERE t.oid = type
+$$;
+COMMENT ON FUNCTION auth._openapi_schema(oid) IS
+'Internal: how a type reads in JSON';
+
+CREATE FUNCTION auth._openapi_operation(comment text, more jsonb)
+RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT jsonb_strip_nulls(jsonb_build_object(
+	'summary', split_part(comment, E'\n', 1),
+	'description', nullif(btrim(substr(comment, strpos(comment || E'\n', E'\n')), E'\n'), ''),
+	'responses', '{"default": {"description": "JSON"}}'::jsonb)) || more
+$$;
+COMMENT ON FUNCTION auth._openapi_operation(text, jsonb) IS
+'Internal: an operation of the OpenAPI document; the first line of a comment is its summary';
+
+CREATE FUNCTION auth._openapi_functions(schema oid)
+RETURNS TABLE (path text, item jsonb) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+WITH callable AS (
+	SELECT p.oid, p.proname, p.provolatile = 'v' AS writes, coalesce(obj_description(p.oid, 'pg_proc'), p.proname) AS comment,
+		   p.proargnames, p.proargmodes, coalesce(p.proallargtypes, p.proargtypes::oid[]) AS types,
+		   p.pronargs - p.pronargdefaults AS required
+	FROM pg_proc p
+	WHERE p.pronamespace = schema AND p.prokind = 'f' AND has_function_privilege(p.oid, 'EXECUTE')
+	  AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+), argument AS (
+	SELECT c.oid, a.name, auth._openapi_schema(a.type) AS schema,
+		   row_number() OVER (PARTITION BY c.oid ORDER BY a.n) AS n,
+		   row_number() OVER (PARTITION BY c.oid ORDER BY a.n) <= c.required AS required
+	FROM callable c, unnest(c.types, c.proargnames, c.proargmodes) WITH ORDINALITY AS a (type, name, mode, n)
+	WHERE coalesce(a.mode, 'i') IN ('i', 'b', 'v')
+)
+SELECT '/rpc/' || c.proname,
+	   CASE WHEN c.writes THEN jsonb_build_object('post', auth._openapi_operation(c.comment, jsonb_build_object(
+			'requestBody', jsonb_build_object('content', jsonb_build_object(
+				'application/json', body.schema, 'application/x-www-form-urlencoded', body.schema)))))
+	   ELSE jsonb_build_object('get', auth._openapi_operation(c.comment, jsonb_build_object(
+			'parameters', coalesce(a.parameters, '[]')))) END
+FROM callable c
+CROSS JOIN LATERAL (
+	SELECT jsonb_object_agg(x.name, x.schema) FILTER (WHERE x.name <> '') AS properties,
+		   jsonb_agg(x.name ORDER BY x.n) FILTER (WHERE x.required) AS required,
+		   jsonb_agg(jsonb_build_object('name', x.name, 'in', 'query', 'required', x.required, 'schema', x.schema)
+					 ORDER BY x.n) AS parameters,
+		   coalesce(bool_and(coalesce(x.name, '') <> ''), true) AS all_named
+	FROM argument x WHERE x.oid = c.oid
+) a
+CROSS JOIN LATERAL (
+	SELECT jsonb_build_object('schema', jsonb_build_object('type', 'object', 'properties', coalesce(a.properties, '{}'))
+		   || CASE WHEN a.required IS NULL THEN '{}' ELSE jsonb_build_object('required', a.required) END) AS schema
+) body
+WHERE a.all_named	-- PostgREST passes arguments by name
+$$;
+COMMENT ON FUNCTION auth._openapi_functions(oid) IS
+'Internal: the functions of a schema that the caller may call, as path items of the OpenAPI document';
+
+CREATE FUNCTION auth._openapi_relations(schema oid)
+RETURNS TABLE (path text, item jsonb) LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+WITH relation AS (
+	SELECT c.oid, c.relname, coalesce(obj_description(c.oid, 'pg_class'), c.relname) AS comment,
+		   jsonb_object_agg(a.attname, auth._openapi_schema(a.atttypid)
+				|| jsonb_strip_nulls(jsonb_build_object('description', col_description(c.oid, a.attnum)))) AS properties,
+		   jsonb_agg(a.attname ORDER BY a.attnum) FILTER (WHERE a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') AS required,
+		   jsonb_agg(jsonb_build_object('name', a.attname, 'in', 'query', 'schema', '{"type": "string"}'::jsonb)
+					 ORDER BY a.attnum) AS filters
+	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+	  AND has_column_privilege(c.oid, a.attnum, 'SELECT, INSERT, UPDATE')
+	GROUP BY c.oid, c.relname
+), operation AS (
+	SELECT r.relname, r.comment, m.method,
+		   CASE WHEN m.body THEN jsonb_build_object('requestBody', jsonb_build_object('content', jsonb_build_object(
+				'application/json', jsonb_build_object('schema', jsonb_build_object('type', 'object', 'properties', r.properties)
+					|| CASE WHEN m.method = 'post' AND r.required IS NOT NULL
+							THEN jsonb_build_object('required', r.required) ELSE '{}' END)))) ELSE '{}' END
+		   || CASE WHEN m.method = 'post' THEN '{}' ELSE jsonb_build_object('parameters', r.filters || m.parameters) END AS details
+	FROM relation r
+	CROSS JOIN LATERAL (VALUES
+		('get', has_any_column_privilege(r.oid, 'SELECT'), false,
+		 '[{"name": "select", "in": "query", "schema": {"type": "string"}}, {"name": "order", "in": "query", "schema": {"type": "string"}},
+		   {"name": "limit", "in": "query", "schema": {"type": "integer"}}, {"name": "offset", "in": "query", "schema": {"type": "integer"}}]'::jsonb),
+		('post', has_any_column_privilege(r.oid, 'INSERT'), true, '[]'),
+		('patch', has_any_column_privilege(r.oid, 'UPDATE'), true, '[]'),
+		('delete', has_table_privilege(r.oid, 'DELETE'), false, '[]')
+	) AS m (method, allowed, body, parameters)
+	WHERE m.allowed
+)
+SELECT '/' || o.relname, jsonb_object_agg(o.method, auth._openapi_operation(o.comment, o.details))
+FROM operation o
+GROUP BY o.relname
+$$;
+COMMENT ON FUNCTION auth._openapi_relations(oid) IS
+'Internal: the tables and views of a schema that the caller may use, as path items of the OpenAPI document';
+
+CREATE FUNCTION auth.openapi(schema_name name)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT jsonb_strip_nulls(jsonb_build_object(
+		'openapi', '3.0.3',
+		'info', jsonb_build_object('version', '1', 'title', n.nspname, 'description', obj_description(n.oid, 'pg_namespace')),
+		'servers', CASE WHEN base.path <> '' THEN jsonb_build_array(jsonb_build_object('url', base.path)) END))
+	|| jsonb_build_object(
+		'security', '[{}, {"password": []}]'::jsonb,
+		'components', jsonb_build_object('securitySchemes', jsonb_build_object('password', jsonb_build_object(
+			'type', 'oauth2', 'flows', jsonb_build_object('password', jsonb_build_object(
+				'tokenUrl', base.path || '/rpc/token', 'refreshUrl', base.path || '/rpc/token', 'scopes', '{}'::jsonb))))),
+		'paths', (SELECT coalesce(jsonb_object_agg(x.path, x.item), '{}')
+				  FROM (SELECT * FROM auth._openapi_relations(n.oid)
+						UNION ALL SELECT * FROM auth._openapi_functions(n.oid)) x))
+FROM pg_namespace n,
+	 -- not by _setting(): this is to show what the caller may do, so it is the caller's
+	 rtrim(coalesce(current_setting('jwt_auth.base_path', true), ''), '/') AS base (path)
+WHERE n.nspname = schema_name
+$$;
+COMMENT ON FUNCTION auth.openapi(name) IS
+'What the caller may do in a schema that PostgREST serves, as an OpenAPI 3 document with a way to sign in (db-root-spec)';
 
 CREATE FUNCTION auth.create_api(schema_name name DEFAULT 'api', anon name DEFAULT 'anon',
 	authenticated name DEFAULT 'authenticated', authenticator name DEFAULT 'authenticator',
@@ -3634,27 +3851,28 @@ BEGIN
 	PERFORM auth._api_function(schema_name, 'register', 'text, text, text, jsonb',
 		'email text, password text, username text DEFAULT NULL, user_metadata jsonb DEFAULT ''{}''',
 		'jsonb SECURITY DEFINER', 'SELECT auth.register(email, password, username, user_metadata)',
-		'Create an account', anyone);
+		E'Create an account\n\nTakes email, password, and where wanted username and user_metadata (a JSON object). Answers the account.',
+		anyone);
 	PERFORM auth._api_function(schema_name, 'login', 'text, text, text',
 		'email text DEFAULT NULL, password text DEFAULT NULL, username text DEFAULT NULL',
 		'jsonb SECURITY DEFINER', format('SELECT auth.login(email, password, username, %L)', client_id),
-		'Sign in: an access token and a refresh token', anyone);
-	PERFORM auth._api_function(schema_name, 'refresh', 'text', 'refresh_token text',
+		E'Sign in\n\nTakes email or username, and password. Answers an access token and a refresh token, or sets cookies.', anyone);
+	PERFORM auth._api_function(schema_name, 'refresh', 'text', 'refresh_token text DEFAULT NULL',
 		'jsonb SECURITY DEFINER', 'SELECT auth.refresh(refresh_token)',
-		'Exchange a refresh token for new tokens', anyone);
+		E'Exchange a refresh token for new tokens\n\nTakes refresh_token; without it that of the cookie.', anyone);
 	PERFORM auth._api_function(schema_name, 'logout', 'text', 'scope text DEFAULT ''all''',
 		'int', 'SELECT auth.logout(scope)',
-		'End this session, the other ones or all', person);
+		E'End sessions\n\nTakes scope: session (this one), others, or all. Answers how many have ended.', person);
 	PERFORM auth._api_function(schema_name, 'me', '', '',
 		'jsonb STABLE', 'SELECT auth.me()',
 		'The account that is signed in', person);
 	PERFORM auth._api_function(schema_name, 'change_password', 'text, text', 'old_password text, new_password text',
 		'jsonb', 'SELECT auth.change_password(old_password, new_password)',
-		'Change the password and end the other sessions', person);
+		E'Change the password\n\nTakes old_password and new_password. Ends the other sessions.', person);
 	PERFORM auth._api_function(schema_name, 'update_me', 'jsonb, text',
 		'user_metadata jsonb DEFAULT NULL, username text DEFAULT NULL',
 		'jsonb', 'SELECT auth.update_me(user_metadata, username)',
-		'Change what the account says of its owner', person);
+		E'Change the account\n\nTakes user_metadata, username or both, and replaces them. Answers the account.', person);
 	PERFORM auth._api_function(schema_name, 'sessions', '', '',
 		'TABLE (session_id uuid, client_id text, name text, created_at timestamptz, last_used_at timestamptz,
 				expires_at timestamptz, ip inet, user_agent text, is_current boolean) STABLE',
@@ -3662,24 +3880,31 @@ BEGIN
 		'The sessions of the account that is signed in', person);
 	PERFORM auth._api_function(schema_name, 'revoke_session', 'uuid', 'session_id uuid',
 		'boolean', 'SELECT auth.revoke_session(session_id)',
-		'End one of them', person);
+		E'End one session\n\nTakes session_id, one of those that sessions answers.', person);
 	PERFORM auth._api_function(schema_name, 'revoke', 'text, text', 'token text, token_type_hint text DEFAULT NULL',
 		'void SECURITY DEFINER', 'SELECT auth.revoke_refresh_token(token)',
-		'End the session of a refresh token (RFC 7009)', anyone);
+		E'End the session of a refresh token\n\nTakes token (RFC 7009). What is no such token is no error.', anyone);
 	PERFORM auth._api_function(schema_name, 'token', 'text, text, text, text, text, text',
 		'grant_type text, username text DEFAULT NULL, password text DEFAULT NULL, refresh_token text DEFAULT NULL,
 		 client_id text DEFAULT NULL, scope text DEFAULT NULL',
 		'jsonb SECURITY DEFINER', format('SELECT auth.token(grant_type, username, password, refresh_token, %L, scope)', client_id),
-		'The OAuth 2 token endpoint (RFC 6749); the client is fixed, whatever client_id says', anyone);
+		E'The OAuth 2 token endpoint\n\nTakes a form: grant_type password with username (or email) and password, or grant_type '
+		 'refresh_token with refresh_token (RFC 6749). client_id, scope and HTTP Basic are not looked at.', anyone);
+	PERFORM auth._api_function(schema_name, 'introspect', 'text, text', 'token text, token_type_hint text DEFAULT NULL',
+		'jsonb SECURITY DEFINER', 'SELECT auth.introspect(token)',
+		E'Whether a token is good at this moment\n\nTakes token, of either kind, and answers its claims with it (RFC 7662).', person);
 	PERFORM auth._api_function(schema_name, 'jwks', '', '',
 		'jsonb STABLE', 'SELECT auth.jwks()',
 		'The public keys that access tokens verify with', anyone);
 	PERFORM auth._api_function(schema_name, 'openid_configuration', 'text', 'base_url text',
 		'jsonb STABLE', 'SELECT auth.openid_configuration(base_url)',
-		'The OpenID Connect discovery document', anyone);
+		E'The OpenID Connect discovery document\n\nTakes base_url, the address at which clients reach this API.', anyone);
+	PERFORM auth._api_function(schema_name, 'openapi', '', '',
+		'jsonb STABLE', format('SELECT auth.openapi(%L)', schema_name),
+		'This document', anyone);
 	PERFORM auth._api_function(schema_name, 'login_with_id_token', 'text, text', 'id_token text, nonce text DEFAULT NULL',
 		'jsonb SECURITY DEFINER', format('SELECT auth.login_with_id_token(id_token, nonce, %L)', client_id),
-		'Sign in with a token of a trusted identity provider', anyone);
+		E'Sign in with a token of an identity provider\n\nTakes id_token, and the nonce that it was asked for with. Answers as login.', anyone);
 	PERFORM auth._api_function(schema_name, 'request_password_reset', 'text', 'email text',
 		'jsonb SECURITY DEFINER', 'SELECT auth.request_password_reset(email)',
 		'Ask for a mail with a token for reset_password', anyone);
@@ -3708,7 +3933,7 @@ BEGIN
 
 	RETURN format(E'# postgrest.conf; db-uri names the database and the role %s\n'
 				  'db-schemas = "%s"\ndb-anon-role = "%s"\n'
-				  'db-pre-config = "auth.pre_config"\ndb-pre-request = "auth.pre_request"\n',
+				  'db-pre-config = "auth.pre_config"\ndb-pre-request = "auth.pre_request"\ndb-root-spec = "openapi"\n',
 				  authenticator, schema_name, anon);
 END
 $$;
@@ -3764,6 +3989,12 @@ GRANT EXECUTE ON FUNCTION auth.base64url_decode(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwt_verify(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.jwks() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.openid_configuration(text) TO PUBLIC;
+-- What the caller may see in the catalogs, told in another way.
+GRANT EXECUTE ON FUNCTION auth.openapi(name) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_schema(oid) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_operation(text, jsonb) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_functions(oid) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION auth._openapi_relations(oid) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.authenticate(text, boolean) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.deauthenticate() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION auth.pre_request() TO PUBLIC;

@@ -28,6 +28,8 @@ typedef struct Client
 	int64		refresh_token_lifetime;
 	int64		session_lifetime;
 	bool		refresh_tokens;
+	bool		has_cookies;	/* whether cookies says something */
+	bool		cookies;
 } Client;
 
 static void *load_clients(TableScan *scan);
@@ -73,6 +75,8 @@ load_clients(TableScan *scan)
 		if (!nulls[CLIENTS_SESSION_LIFETIME])
 			client->session_lifetime = client_interval_usec(values[CLIENTS_SESSION_LIFETIME]);
 		client->refresh_tokens = DatumGetBool(values[CLIENTS_REFRESH_TOKENS]);
+		client->has_cookies = !nulls[CLIENTS_COOKIES];
+		client->cookies = client->has_cookies && DatumGetBool(values[CLIENTS_COOKIES]);
 		clients = lappend(clients, client);
 	}
 	return clients;
@@ -104,6 +108,7 @@ client_policy(const char *client_id, ClientPolicy *policy)
 	policy->refresh_token_lifetime = jwt_auth_refresh_token_lifetime * USECS_PER_SEC;
 	policy->session_lifetime = jwt_auth_session_lifetime * USECS_PER_SEC;
 	policy->refresh_tokens = true;
+	policy->cookies = jwt_auth_cookies;
 
 	if (client == NULL)
 		return strcmp(client_id, DEFAULT_CLIENT) == 0;
@@ -116,13 +121,31 @@ client_policy(const char *client_id, ClientPolicy *policy)
 	if (client->session_lifetime != 0)
 		policy->session_lifetime = client->session_lifetime;
 	policy->refresh_tokens = client->refresh_tokens;
+	if (client->has_cookies)
+		policy->cookies = client->cookies;
 	return true;
+}
+
+/* Whether any client gets its tokens as cookies. */
+bool
+client_any_cookies(void)
+{
+	ListCell   *cell;
+
+	if (jwt_auth_cookies)
+		return true;
+	foreach(cell, (List *) tables_copy(&clients_copy))
+	{
+		if (((const Client *) lfirst(cell))->cookies)
+			return true;
+	}
+	return false;
 }
 
 /*
  * _client_policy(client_id text) returns (audience text,
  *		access_token_lifetime interval, refresh_token_lifetime interval,
- *		session_lifetime interval, refresh_tokens boolean)
+ *		session_lifetime interval, refresh_tokens boolean, cookies boolean)
  *
  * NULL where there is no such client.
  */
@@ -130,8 +153,8 @@ Datum
 jwt_auth_client_policy(PG_FUNCTION_ARGS)
 {
 	ClientPolicy policy;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	if (!client_policy(text_to_cstring(PG_GETARG_TEXT_PP(0)), &policy))
 		PG_RETURN_NULL();
@@ -142,6 +165,7 @@ jwt_auth_client_policy(PG_FUNCTION_ARGS)
 	nulls[3] = policy.session_lifetime == 0;
 	values[3] = usec_interval(policy.session_lifetime);
 	values[4] = BoolGetDatum(policy.refresh_tokens);
+	values[5] = BoolGetDatum(policy.cookies);
 	return form_row(fcinfo, values, nulls);
 }
 

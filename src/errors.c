@@ -41,7 +41,8 @@ static const ErrorText error_texts[] = {
 	[JOSE_AMBIGUOUS_TOKEN] = {REFUSED, "ambiguous_token", "request carries more than one token"},
 	[JOSE_SESSION_ENDED] = {REFUSED, "session_ended", "session of the token has ended"},
 	[JOSE_USER_INACTIVE] = {REFUSED, "user_inactive", "user of the token is gone or disabled"},
-	[JOSE_ROLE_NOT_ALLOWED] = {REFUSED, "role_not_allowed", "token names no role that its issuer may give"},
+	[JOSE_ROLE_NOT_ALLOWED] = {REFUSED, "role_not_allowed", "token names no role that it may be served with"},
+	[JOSE_BAD_CSRF_TOKEN] = {REFUSED, "bad_csrf_token", "request lacks the CSRF token of its session"},
 	[JOSE_TOKEN_TOO_LARGE] = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "token_too_large", "token is too large"},
 
 	[JOSE_BAD_KEY] = {ERRCODE_INVALID_PARAMETER_VALUE, NULL, "key is not valid"},

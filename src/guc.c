@@ -19,6 +19,8 @@
 #define DAY_SECONDS		86400
 #define MAX_SECONDS		(50 * 366 * DAY_SECONDS)	/* fits an int */
 
+#define LETTERS_AND_DIGITS	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 /* allowed_algorithms, parsed: the set, and the order in which they stand */
 typedef struct AllowedAlgorithms
 {
@@ -39,6 +41,10 @@ int			jwt_auth_refresh_reuse_grace;
 bool		jwt_auth_check_session;
 bool		jwt_auth_switch_role;
 bool		jwt_auth_trust_request_claims;
+bool		jwt_auth_cookies;
+char	   *jwt_auth_cookie_name;
+char	   *jwt_auth_cookie_domain;
+char	   *jwt_auth_base_path;
 int			jwt_auth_bcrypt_cost;
 int			jwt_auth_max_concurrent_hashes;
 int			jwt_auth_max_failed_logins;
@@ -62,6 +68,7 @@ static int	audit;
 static bool audit_to_log;
 static int	audit_retention;
 static char *client_ip_header;
+static int	cookie_samesite;
 static int	registration;
 static bool require_confirmed_email;
 static int	message_interval;
@@ -70,6 +77,13 @@ static const struct config_enum_entry registrations[] = {
 	{"open", 0, false},
 	{"invited", 1, false},
 	{"closed", 2, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry samesites[] = {
+	{"Strict", 0, false},
+	{"Lax", 1, false},
+	{"None", 2, false},
 	{NULL, 0, false}
 };
 
@@ -209,6 +223,32 @@ assign_token_claims(const char *newval, void *extra)
 	token_claims = extra;
 }
 
+static bool
+is_made_of(const char *value, const char *characters)
+{
+	return value[strspn(value, characters)] == '\0';
+}
+
+/* These three stand in Set-Cookie headers as they are (RFC 6265 section 4.1.1). */
+
+static bool
+check_cookie_name(char **newval, void **extra, GucSource source)
+{
+	return **newval != '\0' && strlen(*newval) <= 100 && is_made_of(*newval, LETTERS_AND_DIGITS "-_.");
+}
+
+static bool
+check_cookie_domain(char **newval, void **extra, GucSource source)
+{
+	return is_made_of(*newval, LETTERS_AND_DIGITS "-.");
+}
+
+static bool
+check_base_path(char **newval, void **extra, GucSource source)
+{
+	return **newval == '\0' || (**newval == '/' && is_made_of(*newval, LETTERS_AND_DIGITS "/-_.~"));
+}
+
 /*
  * _setting(name text) returns text: the value of jwt_auth.<name>.
  */
@@ -272,11 +312,29 @@ define_token_settings(void)
 							   PGC_SUSET, 0, check_token_claims, assign_token_claims, NULL);
 }
 
+static void
+define_http_settings(void)
+{
+	define_string("jwt_auth.client_ip_header", "The request header whose last address is the client's; empty: the connection's.",
+				  &client_ip_header, "");
+	DefineCustomStringVariable("jwt_auth.base_path", "The path at which browsers reach PostgREST.", NULL,
+							   &jwt_auth_base_path, "", PGC_SUSET, 0, check_base_path, NULL, NULL);
+	DefineCustomBoolVariable("jwt_auth.cookies", "Whether requests in JSON are answered with cookies, not with tokens.", NULL,
+							 &jwt_auth_cookies, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("jwt_auth.cookie_name", "The name of the cookies, behind a prefix.", NULL,
+							   &jwt_auth_cookie_name, "jwt_auth", PGC_SUSET, 0, check_cookie_name, NULL, NULL);
+	DefineCustomStringVariable("jwt_auth.cookie_domain", "The domain whose hosts all get the cookies; empty: one host alone.", NULL,
+							   &jwt_auth_cookie_domain, "", PGC_SUSET, 0, check_cookie_domain, NULL, NULL);
+	DefineCustomEnumVariable("jwt_auth.cookie_samesite", "From which sites browsers send the cookies.", NULL,
+							 &cookie_samesite, 0, samesites, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
 /* Defines the settings; called once, when the library is loaded. */
 void
 guc_init(void)
 {
 	define_token_settings();
+	define_http_settings();
 	DefineCustomEnumVariable("jwt_auth.registration", "Who may register.", NULL,
 							 &registration, 0, registrations, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("jwt_auth.require_confirmed_email", "Whether who registers must confirm the address before the first login.", NULL,
@@ -294,8 +352,6 @@ guc_init(void)
 							&jwt_auth_max_failed_logins, 10, 0, 100, PGC_SUSET, 0, NULL, NULL, NULL);
 	define_seconds("jwt_auth.lockout_duration", "How long an identifier is locked after too many failed logins.",
 				   &jwt_auth_lockout_duration, 15 * 60, 1, DAY_SECONDS);
-	define_string("jwt_auth.client_ip_header", "The request header whose last address is the client's; empty: the connection's.",
-				  &client_ip_header, "");
 	DefineCustomEnumVariable("jwt_auth.audit", "Which events go into the audit log.", NULL,
 							 &audit, 2, audit_levels, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("jwt_auth.audit_to_log", "Whether these events go into the server's log too.", NULL,

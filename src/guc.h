@@ -31,6 +31,10 @@ extern int	jwt_auth_refresh_reuse_grace;	/* seconds */
 extern bool jwt_auth_check_session;
 extern bool jwt_auth_switch_role;
 extern bool jwt_auth_trust_request_claims;
+extern bool jwt_auth_cookies;
+extern char *jwt_auth_cookie_name;
+extern char *jwt_auth_cookie_domain;
+extern char *jwt_auth_base_path;
 extern int	jwt_auth_bcrypt_cost;
 extern int	jwt_auth_max_concurrent_hashes;
 extern int	jwt_auth_max_failed_logins; /* 0: any number */

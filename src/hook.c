@@ -77,7 +77,7 @@ static Hook user_created_hook = {
 
 /* What a claims hook can neither change, remove nor add. */
 static const char *const fixed_claims[] = {
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "sid", "client_id", "auth_time", "amr"
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "type", "sid", "client_id", "auth_time", "amr", "csrf"
 };
 
 /* How many hooks are being called, one in another. */

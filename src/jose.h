@@ -35,6 +35,7 @@ typedef enum JoseStatus
 	JOSE_SESSION_ENDED,
 	JOSE_USER_INACTIVE,
 	JOSE_ROLE_NOT_ALLOWED,
+	JOSE_BAD_CSRF_TOKEN,
 	JOSE_TOKEN_TOO_LARGE,
 
 	/* the key is no good */

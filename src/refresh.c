@@ -80,6 +80,7 @@ typedef struct RefreshToken
 	pg_uuid_t	jti;
 	int64		generation;
 	char	   *client_id;
+	char	   *csrf;			/* NULL unless it is a cookie's */
 	TimestampTz expires_at;
 	Jsonb	   *payload;		/* where it was read from a token */
 } RefreshToken;
@@ -220,6 +221,8 @@ sign_refresh_token(const RefreshToken *token)
 	append_string(&json, "jti", uuid_text(&token->jti));
 	append_string(&json, "sid", uuid_text(&token->session_id));
 	append_string(&json, "sub", uuid_text(&token->user_id));
+	if (token->csrf != NULL)
+		append_string(&json, "csrf", token->csrf);
 	append_string(&json, "type", "refresh");
 	append_string(&json, "client_id", token->client_id);
 	appendStringInfoChar(&json, '}');
@@ -256,6 +259,7 @@ read_refresh_token(Datum datum, RefreshToken *token)
 	payload = jwt.payload.json;
 	token->payload = payload;
 	token->client_id = claims_string(payload, "client_id");
+	token->csrf = claims_string(payload, "csrf");
 	if (!claims_string_equals(payload, "type", "refresh") || token->client_id == NULL ||
 		!claims_uuid(payload, "sub", &token->user_id) ||
 		!claims_uuid(payload, "sid", &token->session_id) ||
@@ -516,10 +520,11 @@ jwt_auth_read_refresh_token(PG_FUNCTION_ARGS)
 
 /*
  * _sign_refresh_token(user_id uuid, session_id uuid, client_id text,
- *					   generation bigint, jti uuid, expires_at timestamptz)
+ *					   generation bigint, jti uuid, expires_at timestamptz,
+ *					   csrf text)
  *		returns text
  *
- * The first token of a new session.
+ * The first token of a new session; csrf alone may be NULL.
  */
 Datum
 jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
@@ -532,6 +537,7 @@ jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
 	token.generation = PG_GETARG_INT64(3);
 	token.jti = *PG_GETARG_UUID_P(4);
 	token.expires_at = PG_GETARG_TIMESTAMPTZ(5);
+	token.csrf = PG_ARGISNULL(6) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(6));
 	PG_RETURN_TEXT_P(sign_refresh_token(&token));
 }
 

@@ -17,7 +17,7 @@
  * it cannot go into a setting, which a parallel worker could not set.
  *
  * An authentication that fails leaves nobody signed in.  Its error would bring
- * back the settings of before, so deny() notes in jwt_auth.claims_denied that
+ * back the settings of before, so session_deny() notes in jwt_auth.claims_denied that
  * claims and tokens up to the last number are void.  That is given as an
  * override, which no rollback undoes, yet which still reaches parallel workers.
  *
@@ -30,7 +30,6 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -51,13 +50,9 @@
 
 #define NUMBER_LEN		24		/* bytes of a number, a blank and the end */
 
-#define MAX_USER_AGENT	500		/* bytes */
-
 PG_FUNCTION_INFO_V1(jwt_auth_authenticate);
 PG_FUNCTION_INFO_V1(jwt_auth_live_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_deauthenticate);
-PG_FUNCTION_INFO_V1(jwt_auth_pre_request);
-PG_FUNCTION_INFO_V1(jwt_auth_user_agent);
 PG_FUNCTION_INFO_V1(jwt_auth_verified_uid);
 PG_FUNCTION_INFO_V1(jwt_auth_uid);
 PG_FUNCTION_INFO_V1(jwt_auth_user_id);
@@ -67,15 +62,6 @@ PG_FUNCTION_INFO_V1(jwt_auth_role);
 PG_FUNCTION_INFO_V1(jwt_auth_email);
 PG_FUNCTION_INFO_V1(jwt_auth_session_id);
 
-/* Who a verified token speaks for. */
-typedef struct Identity
-{
-	bool		outside;		/* of a trusted issuer, not ours */
-	bool		has_uid;		/* of a token of ours: once it has been looked at */
-	pg_uuid_t	uid;
-	bool		has_role;		/* the role that it names counts */
-} Identity;
-
 /* The three settings' own variables. */
 static char *claims_text;
 static char *token_text;
@@ -84,7 +70,7 @@ static double claims_denied;	/* a counter; an int would wrap in a few weeks */
 /* The number that was given out last. */
 static int64 last_number;
 
-/* True while fix_claims() or deny() is at work, and at no other time. */
+/* True while fix_claims() or session_deny() is at work, and at no other time. */
 static bool setting_is_ours;
 
 /* Where claims come from. */
@@ -253,8 +239,8 @@ fix_claims(const Identity *identity, const char *payload, bool is_local)
 }
 
 /* Nobody is signed in any more, whatever is rolled back from here on. */
-static void
-deny(void)
+void
+session_deny(void)
 {
 	if (IsInParallelMode())
 		ereport(ERROR,
@@ -528,10 +514,10 @@ take_role(const Jwt *jwt, const Identity *identity, bool is_local)
 /*
  * Verifies the token and signs its subject in, or leaves nobody signed in:
  * also where it raises, as it does without the master key, and where the role
- * is not to be had.
+ * is not to be had.  What *jwt says lasts until the next token is verified.
  */
-static JoseStatus
-sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
+JoseStatus
+session_sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	volatile JoseStatus status = JOSE_MALFORMED;
@@ -548,12 +534,12 @@ sign_in(NullableDatum token, bool is_local, Jwt *jwt, Identity *identity)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
-		deny();
+		session_deny();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	if (status != JOSE_OK)
-		deny();
+		session_deny();
 	return status;
 }
 
@@ -570,7 +556,7 @@ jwt_auth_authenticate(PG_FUNCTION_ARGS)
 
 	if (is_local)
 		WarnNoTransactionBlock(true, "auth.authenticate");
-	status = sign_in(fcinfo->args[0], is_local, &jwt, &identity);
+	status = session_sign_in(fcinfo->args[0], is_local, &jwt, &identity);
 	if (status != JOSE_OK)
 		jose_raise_token(status);
 	PG_RETURN_JSONB_P(claims_copy_json(jwt.payload.json));
@@ -604,141 +590,10 @@ jwt_auth_live_claims(PG_FUNCTION_ARGS)
 Datum
 jwt_auth_deauthenticate(PG_FUNCTION_ARGS)
 {
-	deny();
+	session_deny();
 	if (jwt_auth_switch_role)
 		(void) set_config_option("role", NULL, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
 	PG_RETURN_VOID();
-}
-
-/*
- * Reads what PostgREST says of the request in a setting, empty where it says
- * nothing; false if that is no JSON object.
- */
-static bool
-read_request(const char *setting, ClaimSet *object)
-{
-	const char *text = GetConfigOption(setting, true, false);
-
-	if (text == NULL || text[0] == '\0')
-		text = "{}";
-	return claims_parse_text(pstrdup(text), strlen(text), object) == JOSE_OK;
-}
-
-/*
- * Whether PostgREST, which has switched to a role by its own reading of the
- * request, has read the same token as we have (NULL: none).  Of two
- * Authorization headers it takes the first, but hands over the last.  What it
- * says is believed only in so far as it is a reason to refuse.
- *
- * Where we know of no role it should be the anonymous one, but may as well come
- * from a token of an outside issuer, whose other claims are all alike, or that
- * has no others and stands in a header that we do not read.
- */
-static bool
-same_token(const Jwt *jwt, bool has_header)
-{
-	static const char *const names[] = {"iss", "jti", "sub", "role"};
-	bool		outside_roles = issuer_gives_roles();
-	ClaimSet	theirs;
-
-	if (!read_request(REQUEST_SETTING, &theirs))
-		return false;
-	if (JB_ROOT_COUNT(theirs.json) == 0)
-		return true;			/* not PostgREST */
-	if (jwt == NULL)
-		return JB_ROOT_COUNT(theirs.json) == 1 && claims_member(theirs.json, "role") != NULL &&
-			!(has_header && outside_roles);
-	for (size_t i = 0; i < lengthof(names); i++)
-	{
-		char	   *ours = claims_string(jwt->payload.json, names[i]);
-
-		if (ours != NULL && !claims_string_equals(theirs.json, names[i], ours))
-			return false;
-		/* PostgREST adds a role where the token has none */
-		if (ours == NULL && claims_member(theirs.json, names[i]) != NULL &&
-			(outside_roles || strcmp(names[i], "role") != 0))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Answers 401 through PostgREST, or 403 where the token is good but its role is
- * not: the SQLSTATE PGRST lets message and detail set the whole answer.
- */
-pg_noreturn static void
-raise_refused(JoseStatus status)
-{
-	bool		forbidden = status == JOSE_ROLE_NOT_ALLOWED;
-
-	if (jose_reason(status) == NULL)
-		jose_raise_token(status);	/* our fault, not the token's */
-	ereport(ERROR,
-			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),
-			 errmsg("{\"code\":\"%s\",\"message\":\"%s\",\"details\":\"reason: %s\",\"hint\":null}",
-					unpack_sql_state(jose_sqlstate(status)), jose_message(status), jose_reason(status)),
-			 errdetail("{\"status\":%d,\"headers\":{\"WWW-Authenticate\":"
-					   "\"Bearer error=\\\"%s\\\", error_description=\\\"%s\\\"\"}}",
-					   forbidden ? 403 : 401, forbidden ? "insufficient_scope" : "invalid_token",
-					   jose_message(status))));
-}
-
-/*
- * pre_request() returns void
- */
-Datum
-jwt_auth_pre_request(PG_FUNCTION_ARGS)
-{
-	const char *authorization;
-	size_t		len;
-	NullableDatum token = {0, false};
-	ClaimSet	headers;
-	Identity	identity;
-	Jwt			jwt;
-	bool		has_token;
-	JoseStatus	status = JOSE_OK;
-
-	deny();
-	if (!read_request("request.headers", &headers))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("request.headers is not a JSON object")));
-	authorization = claims_string(headers.json, "authorization");
-	len = authorization != NULL ? strlen(authorization) : 0;
-	has_token = jwt_skip_bearer(&authorization, &len);
-	if (has_token)
-	{
-		token.value = PointerGetDatum(cstring_to_text_with_len(authorization, len));
-		status = sign_in(token, true, &jwt, &identity);
-	}
-	/* PostgREST has switched to a role already, by this token or by another */
-	if (status == JOSE_OK && has_token && !identity.has_role)
-		status = JOSE_ROLE_NOT_ALLOWED;
-	if (status == JOSE_OK && !same_token(has_token ? &jwt : NULL, authorization != NULL))
-		status = JOSE_AMBIGUOUS_TOKEN;
-	if (status != JOSE_OK)
-	{
-		deny();
-		raise_refused(status);
-	}
-	PG_RETURN_VOID();
-}
-
-/*
- * _user_agent() returns text
- *
- * Raises for nothing: what a client says of itself must not keep an ended
- * session from being recorded.
- */
-Datum
-jwt_auth_user_agent(PG_FUNCTION_ARGS)
-{
-	ClaimSet	headers;
-	char	   *agent;
-
-	if (!read_request("request.headers", &headers) || (agent = claims_string(headers.json, "user-agent")) == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(agent, pg_mbcliplen(agent, strlen(agent), MAX_USER_AGENT)));
 }
 
 /*

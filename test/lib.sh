@@ -292,6 +292,26 @@ stop_cluster()
 	"$bindir/pg_ctl" stop -s -m fast
 }
 
+# free_ports N: of loopback, held at once so that they differ
+free_ports()
+{
+	perl -MIO::Socket::INET -e '
+		my @s = map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1 .. shift;
+		print join(" ", map { $_->sockport } @s), "\n"' "$1"
+}
+
+# postgrest_is_ready ADMIN_PORT: waits ten seconds for it
+postgrest_is_ready()
+{
+	for _ in $(seq 100); do
+		if command curl -s -f -o "$work/ready" "http://127.0.0.1:$1/ready"; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	return 1
+}
+
 # --- stages, and the count of their tests -------------------------------------
 
 passed=0

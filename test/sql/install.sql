@@ -160,6 +160,12 @@ SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', '
 SELECT proname, pg_get_function_identity_arguments(p.oid) AS arguments, prosecdef AS definer,
 	   has_function_privilege('regress_anon', p.oid, 'EXECUTE') AS anon, has_function_privilege('regress_authenticated', p.oid, 'EXECUTE') AS authenticated
 FROM pg_proc AS p WHERE pronamespace = 'regress_api'::regnamespace ORDER BY 1;
+-- An endpoint of an older version goes; what an application has put beside it stays
+SELECT auth._api_function('regress_api', 'me', 'integer', 'x integer', 'integer', 'SELECT 1', 'x', 'regress_anon');
+CREATE FUNCTION regress_api.me(x text) RETURNS text LANGUAGE sql AS $$ SELECT x $$;
+SELECT auth.create_api('regress_api', 'regress_anon', 'regress_authenticated', 'regress_authenticator') IS NOT NULL AS again;
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'regress_api'::regnamespace AND proname = 'me' ORDER BY pronargs;
+DROP FUNCTION regress_api.me(text);
 SELECT rolname, rolcanlogin, rolinherit, rolsuper, rolbypassrls FROM pg_roles WHERE rolname IN ('regress_anon', 'regress_authenticated', 'regress_authenticator') ORDER BY 1;
 SELECT auth.create_api('regress_other', 'regress_super', 'regress_authenticated', 'regress_authenticator');
 SELECT auth.create_api('regress_other', 'regress_anon', 'regress_bypass', 'regress_authenticator');

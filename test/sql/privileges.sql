@@ -146,7 +146,7 @@ BEGIN
 	RETURN NEXT pg_catalog.concat(auth.email(), ' from the setting');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token')), 'user', 'email');
 	RETURN NEXT pg_catalog.jsonb_extract_path_text(auth.login_with_id_token(pg_catalog.current_setting('regress.id_token'), 'nonce'), 'error_code');
-	PERFORM auth.authenticate(pg_catalog.current_setting('regress.id_token')), auth.openid_configuration('https://api.example');
+	PERFORM auth.authenticate(pg_catalog.current_setting('regress.id_token')), auth.openid_configuration('https://api.example'), auth.openapi('mallory');
 	PERFORM auth.rotate_refresh_token(pg_catalog.jsonb_extract_path_text(answer, 'refresh_token'));
 	PERFORM pg_catalog.set_config('request.headers', pg_catalog.jsonb_build_object('user-agent', 'x', 'authorization',
 		pg_catalog.concat('Bearer ', pg_catalog.jsonb_extract_path_text(answer, 'access_token')))::pg_catalog.text, true);
@@ -193,6 +193,15 @@ SET LOCAL jwt_auth.credential_check = 'public.check';
 SET LOCAL jwt_auth.user_created_hook = 'public.made';
 SELECT pg_catalog.jsonb_extract_path_text(auth.jwt_verify(pg_catalog.jsonb_extract_path_text(auth.login(username => 'Kim', password => 'x'), 'access_token')), 'hook') AS hook;
 SELECT mallory.journey();
+SET LOCAL jwt_auth.cookies = on;
+SELECT pg_catalog.set_config('request.headers', '{"content-type": "application/json"}', true) \gset
+SELECT pg_catalog.jsonb_extract_path_text(auth.login(username => 'alicia', password => 'battery staple'), 'csrf_token') AS csrf \gset
+SELECT pg_catalog.regexp_substr(h, '(?<=__Host-jwt_auth=)[^;]+') AS access, pg_catalog.regexp_substr(h, '(?<=jwt_auth-refresh=)[^;]+') AS refresh
+FROM pg_catalog.current_setting('response.headers') h \gset
+SELECT auth.authenticate(:'access') IS NOT NULL AS signed_in,
+	   pg_catalog.set_config('request.headers', pg_catalog.jsonb_build_object('x-csrf-token', :'csrf')::pg_catalog.text, true) IS NOT NULL AS headers,
+	   pg_catalog.set_config('request.cookies', pg_catalog.jsonb_build_object('__Secure-jwt_auth-refresh', :'refresh')::pg_catalog.text, true) IS NOT NULL AS cookies;
+SELECT pg_catalog.jsonb_extract_path_text(auth.refresh(NULL), 'user', 'username'), auth.logout();
 SELECT auth.create_key('EdDSA'), auth.create_key('HS512', 'refresh', '0') \gset
 SELECT auth.jwt_sign('{"a": 1}') \gset
 SELECT auth.rotate_key() AS kid, auth.import_key(auth.jwk_generate('ES256')), auth.import_secret('a secret of thirty-two characters', kid => 'secret'),
