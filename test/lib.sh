@@ -104,6 +104,8 @@ missing_for_interop()
 	package_unless python3-jwcrypto /usr/bin/python3 -c 'import jwcrypto'
 	package_unless python3-cryptography /usr/bin/python3 -c 'import cryptography'
 	package_unless nodejs type -P node
+	package_unless chromium test -x /usr/bin/chromium
+	package_unless fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 	[ -n "${INTEROP:-}" ] || "$tree/test/interop/libraries" --cached >/dev/null || package_unless npm type -P npm
 }
 
