@@ -107,6 +107,8 @@ missing_for_interop()
 	package_unless pgbouncer test -x /usr/sbin/pgbouncer
 	package_unless python3-psycopg /usr/bin/python3 -c 'import psycopg'
 	package_unless nodejs type -P node
+	package_unless chromium test -x /usr/bin/chromium
+	package_unless fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 	[ -n "${INTEROP:-}" ] || "$tree/test/interop/libraries" --cached >/dev/null || package_unless npm type -P npm
 }
 
