@@ -993,7 +993,7 @@ COMMENT ON FUNCTION auth._hash_is_cheap(text) IS
 'Internal: whether a bcrypt hash has a lower cost than new ones get';
 
 CREATE FUNCTION auth._sign_refresh_token(user_id uuid, session_id uuid, client_id text,
-	generation bigint, jti uuid, expires_at timestamptz, csrf text)
+	generation bigint, jti uuid, expires_at timestamptz, csrf text DEFAULT NULL)
 RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_sign_refresh_token';
 COMMENT ON FUNCTION auth._sign_refresh_token(uuid, uuid, text, bigint, uuid, timestamptz, text) IS
