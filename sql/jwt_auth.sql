@@ -1743,7 +1743,6 @@ CREATE FUNCTION auth._require_uid()
 RETURNS uuid LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	-- The first says why a token in the setting is no good.
 	IF auth.uid() IS NULL OR auth._verified_uid() IS NULL THEN
 		RAISE EXCEPTION 'nobody is signed in'
 			USING ERRCODE = 'invalid_authorization_specification', HINT = 'Call auth.authenticate() first.';
@@ -1752,7 +1751,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION auth._require_uid() IS
-'Internal: the verified user, or error 28000';
+'Internal: the verified user, or error 28000, with the reason where a token in jwt_auth.token is no good';
 
 CREATE FUNCTION auth.logout(scope text DEFAULT 'all')
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
