@@ -377,10 +377,11 @@ show_tap_logs()
 	done
 }
 
-# These make their own clusters, which take TEMP_CONFIG into postgresql.conf
+# These make their own clusters, which take TEMP_CONFIG into postgresql.conf.
+# Several at a time: most of them wait, for a crash or a clock.
 tap_stage()
 {
 	export TEMP_CONFIG=$work/extension.conf
 	unset PGHOST PGUSER PGDATA
-	stage "tap" make -s installcheck REGRESS= ISOLATION= PROVE_FLAGS=--verbose || show_tap_logs
+	stage "tap" make -s installcheck REGRESS= ISOLATION= PROVE_FLAGS='--verbose --jobs=4' || show_tap_logs
 }
