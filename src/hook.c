@@ -169,25 +169,13 @@ invoke(Oid function, Datum first, Datum second, bool *isnull)
 	return result;
 }
 
-/*
- * Calls a hook as its owner.  Where that fails, user and settings come back
- * with the abort of the transaction or subtransaction, as after any error.
- */
+/* The same, but an error of the function is one that says nothing of it. */
 static Datum
-call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
+invoke_guarded(const Hook *hook, Oid function, Datum first, Datum second, bool *isnull)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Oid			owner;
-	Oid			function = find_function(hook, &owner);
-	Oid			user;
-	int			security;
-	int			level = NewGUCNestLevel();
 	Datum		result;
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 	running++;
 	PG_TRY();
 	{
@@ -205,6 +193,28 @@ call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
 	}
 	PG_END_TRY();
 	running--;
+	return result;
+}
+
+/*
+ * Calls a hook as its owner.  Where that fails, user and settings come back
+ * with the abort of the transaction or subtransaction, as after any error.
+ */
+static Datum
+call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
+{
+	Oid			owner;
+	Oid			function = find_function(hook, &owner);
+	Oid			user;
+	int			security;
+	int			level = NewGUCNestLevel();
+	Datum		result;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	result = invoke_guarded(hook, function, first, second, isnull);
 	SetUserIdAndSecContext(user, security);
 	AtEOXact_GUC(false, level);
 	return result;
