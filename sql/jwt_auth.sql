@@ -3387,6 +3387,12 @@ $$;
 COMMENT ON FUNCTION auth._settings_that_log() IS
 'Internal: the settings with which the server logs the parameters of statements, or NULL';
 
+CREATE FUNCTION auth._hook_problem()
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_hook_problem';
+COMMENT ON FUNCTION auth._hook_problem() IS
+'Internal: the setting that names a hook which cannot be called, or NULL';
+
 CREATE FUNCTION auth._settings_that_fail()
 RETURNS text LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -3405,6 +3411,8 @@ FROM (
 	UNION ALL
 	SELECT format('client_ip_header: "%s" is no header''s name', auth._setting('client_ip_header'))
 	WHERE auth._setting('client_ip_header') !~ '^[A-Za-z0-9-]*$'
+	UNION ALL
+	SELECT auth._hook_problem()
 ) AS f (problem)
 $$;
 COMMENT ON FUNCTION auth._settings_that_fail() IS
@@ -3419,7 +3427,7 @@ FROM (VALUES
 	('preloading',
 	 CASE WHEN NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('shared_preload_libraries'), ',')) l
 						   WHERE l ~ '^[ "]*(.*/)?jwt_auth(\.so)?[ "]*$') THEN '' END,
-	 'Add jwt_auth to shared_preload_libraries and restart the server, or have a job of yours call auth.prune().'),
+	 'Add jwt_auth to shared_preload_libraries and restart the server: until then rolled back guesses do not count, and a job of yours has to call auth.prune().'),
 	('issuer', CASE auth._setting('issuer') WHEN '' THEN '' END,
 	 'Set jwt_auth.issuer, or tokens of this database are not told from others'' with the same keys.'),
 	('master key file',

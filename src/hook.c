@@ -42,6 +42,7 @@
 PG_FUNCTION_INFO_V1(jwt_auth_final_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_credential_check);
 PG_FUNCTION_INFO_V1(jwt_auth_user_created);
+PG_FUNCTION_INFO_V1(jwt_auth_hook_problem);
 
 typedef struct Hook
 {
@@ -122,7 +123,10 @@ raise_error_of(const Hook *hook, const ErrorData *error)
 								hook->sees_password ? "" : error->message));
 }
 
-/* The hook's function and its owner: of exactly this signature, in exactly that schema. */
+/*
+ * The hook's function and its owner: of exactly this signature, in exactly that
+ * schema; or InvalidOid.
+ */
 static Oid
 find_function(const Hook *hook, Oid *owner)
 {
@@ -146,9 +150,13 @@ find_function(const Hook *hook, Oid *owner)
 		*owner = proc->proowner;
 		ReleaseSysCache(tuple);
 	}
-	if (!OidIsValid(found))
-		raise_failed(hook, psprintf("is not the name, with its schema, of a function %s", hook->signature));
 	return found;
+}
+
+static char *
+no_function(const Hook *hook)
+{
+	return psprintf("is not the name, with its schema, of a function %s", hook->signature);
 }
 
 static Datum
@@ -210,6 +218,8 @@ call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
 	int			level = NewGUCNestLevel();
 	Datum		result;
 
+	if (!OidIsValid(function))
+		raise_failed(hook, no_function(hook));
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &security);
@@ -348,6 +358,22 @@ jwt_auth_user_created(PG_FUNCTION_ARGS)
 	if (user_created_hook.function[0] != '\0')
 		(void) call_hook(&user_created_hook, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), &isnull);
 	PG_RETURN_VOID();
+}
+
+/*
+ * _hook_problem() returns text: which hook cannot be called, or NULL
+ */
+Datum
+jwt_auth_hook_problem(PG_FUNCTION_ARGS)
+{
+	static const Hook *const hooks[] = {&claims_hook, &credential_check, &user_created_hook};
+	Oid			owner;
+
+	for (size_t i = 0; i < lengthof(hooks); i++)
+		if (hooks[i]->function[0] != '\0' && !OidIsValid(find_function(hooks[i], &owner)))
+			PG_RETURN_TEXT_P(cstring_to_text(psprintf("%s: \"%s\" %s", strchr(hooks[i]->setting, '.') + 1,
+													  hooks[i]->function, no_function(hooks[i]))));
+	PG_RETURN_NULL();
 }
 
 /*

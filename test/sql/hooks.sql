@@ -326,6 +326,8 @@ SELECT pg_temp.try('SELECT auth.import_user(NULL, user_metadata => ''{"name": "s
 SET jwt_auth.user_created_hook = 'app.nothing';
 SELECT pg_temp.outcome(auth.login('kim@example.com', 'battery staple')) AS login, pg_temp.outcome(auth.login_with_id_token(:'id_token')) AS login_with_id_token;
 SELECT count(*) - :users AS left_behind, (SELECT count(*) FROM app.profiles WHERE name = 'secret') AS profiles FROM auth.users;
+-- check_setup() says so before anybody notices
+SELECT ok, hint FROM auth.check_setup() WHERE item = 'settings';
 
 SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
