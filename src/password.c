@@ -55,6 +55,14 @@
 /* Any number that no other extension is likely to use so. */
 #define HASH_LOCK_CLASS	0x6A777461
 
+/* A place to hash at, and since when. */
+typedef struct Turn
+{
+	LOCKTAG		place;
+	TimestampTz begins;
+	bool		waited;			/* others wanted it, too */
+} Turn;
+
 PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
 PG_FUNCTION_INFO_V1(jwt_auth_try_password);
 
@@ -140,12 +148,15 @@ give_place_back(const LOCKTAG *place)
 	LockRelease(place, ExclusiveLock, false);
 }
 
-/* The longer somebody has waited, the less often they look: many may wait. */
-static void
-doze(long waited)
+static long
+milliseconds_since(TimestampTz start)
 {
-	long		timeout = Min(Max(waited / 4, MIN_DOZE_MS), MAX_DOZE_MS);
+	return TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+}
 
+static void
+doze(long timeout)
+{
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
@@ -154,34 +165,53 @@ doze(long waited)
 /*
  * Waits for a place, and an attempt (NULL: not one that counts) also for those
  * before it.  Returns 0; or no place, but for how many seconds the account is
- * locked.  Raises if its turn has not come after a while.
+ * locked.  Raises if its turn has not come after a while.  The longer somebody
+ * has waited, the less often they look: many may wait.
  */
 static int
-take_turn(LOCKTAG *place, const Attempt *attempt)
+take_turn(Turn *turn, const Attempt *attempt)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	int			places = hash_places();
-	long		waited;
+	long		waited = 0;
 
+	turn->waited = false;
 	do
 	{
 		int			wait = attempt != NULL ? throttle_account_wait(attempt) : 0;
 
 		if (wait > 0)
 			return wait;
-		if (take_place(place, places))
+		if (take_place(&turn->place, places))
 		{
+			turn->begins = GetCurrentTimestamp();
 			if (attempt == NULL || throttle_begin(attempt))
 				return 0;
-			give_place_back(place);
+			give_place_back(&turn->place);
 		}
-		waited = TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
-		doze(waited);
+		turn->waited = true;
+		doze(Min(Max(waited / 4, MIN_DOZE_MS), MAX_DOZE_MS));
+		waited = milliseconds_since(start);
 	} while (waited < MAX_WAIT_MS);
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("too many passwords are being hashed"),
 			 errhint("Try again later, or raise \"jwt_auth.max_concurrent_hashes\".")));
+}
+
+/*
+ * Where passwords have to wait for a place, it rests after each for half as long
+ * as that took: a flood gets two thirds of a processor for each place.
+ */
+static void
+end_turn(const Turn *turn)
+{
+	long		until = milliseconds_since(turn->begins) * 3 / 2;
+	long		left;
+
+	while (turn->waited && (left = until - milliseconds_since(turn->begins)) > 0)
+		doze(left);
+	give_place_back(&turn->place);
 }
 
 static char *
@@ -269,16 +299,16 @@ Datum
 jwt_auth_hash_password(PG_FUNCTION_ARGS)
 {
 	char	   *password = password_argument(fcinfo, 0);
-	LOCKTAG		place;
+	Turn		turn;
 	char	   *hash;
 
 	if (password == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("password must have between 1 and %d bytes", BCRYPT_MAX_PASSWORD)));
-	(void) take_turn(&place, NULL);
+	(void) take_turn(&turn, NULL);
 	hash = bcrypt(password, new_setting(jwt_auth_bcrypt_cost));
-	give_place_back(&place);
+	end_turn(&turn);
 	PG_RETURN_TEXT_P(cstring_to_text(hash));
 }
 
@@ -311,15 +341,15 @@ is_right_counted(Attempt *attempt, PasswordCheck is_right, void *guess)
 bool
 password_attempt(Attempt *attempt, PasswordCheck is_right, void *guess, int *wait)
 {
-	LOCKTAG		place;
+	Turn		turn;
 	bool		right;
 
-	*wait = take_turn(&place, attempt);
+	*wait = take_turn(&turn, attempt);
 	if (*wait > 0)
 		return false;
 	*wait = throttle_address_wait(attempt);
 	right = is_right_counted(attempt, is_right, guess);
-	give_place_back(&place);
+	end_turn(&turn);
 	if (right && attempt->known_there)
 		*wait = 0;
 	return right && *wait == 0;
