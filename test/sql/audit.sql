@@ -183,7 +183,9 @@ SET jwt_auth.audit_retention = '1 s';
 SET jwt_auth.prune_interval = '1 s';
 RESET ROLE;
 SET jwt_auth.prune_interval = '1 s';
+\set VERBOSITY sqlstate
 SET jwt_auth.audit_retention = '-1';
+\set VERBOSITY default
 
 DROP TABLE known;
 DROP EXTENSION jwt_auth CASCADE;

@@ -119,7 +119,9 @@ SELECT count(*) > 0 AS some FROM auth.session_status s WHERE pg_temp.look(s::tex
 SELECT count(*) > 0 AS some FROM auth.key_status k WHERE pg_temp.look(k::text);
 SELECT count(*) AS looks, count(*) FILTER (WHERE EXISTS (SELECT FROM secret WHERE strpos(content, value) > 0)) AS leaks FROM seen WHERE source = 'look';
 -- nor are the settings that only superusers see
+\set VERBOSITY sqlstate
 SELECT auth._setting('master_key_file');
+\set VERBOSITY default
 SELECT auth._setting('issuer') = '' AS others;
 RESET ROLE;
 

@@ -83,7 +83,7 @@ print(json.dumps(seen))
 PYTHON
 my ($seen, $errors) = ('', '');
 {
-	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => $node->safe_psql('postgres', 'SELECT current_user'));
+	local %ENV = (%ENV, PGCLIENTENCODING => 'UTF8', PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', PGUSER => $node->safe_psql('postgres', 'SELECT current_user'));
 	ok(IPC::Run::run([ '/usr/bin/python3', '-c', $journey ], '>', \$seen, '2>', \$errors), 'the journey') or BAIL_OUT($errors);
 }
 $seen = decode_json($seen);
