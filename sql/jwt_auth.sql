@@ -2456,9 +2456,16 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
-	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR KEY SHARE;
+	-- Whoever ends this session, or voids tokens, has seen this one, or is seen.
+	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	IF auth.session_id() IS NOT NULL AND NOT EXISTS (
+		SELECT FROM auth.refresh_tokens s
+		WHERE s.user_id = signed_in AND s.session_id = auth.session_id() AND s.revoked_at IS NULL)
+	THEN
+		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
 	END IF;
 	IF NOT auth._paced('email_change', signed_in::text) THEN
 		RETURN auth._too_many(429, ceil(extract(epoch FROM auth._setting('message_interval')::interval))::int,

@@ -6,7 +6,8 @@
  * Owns how they are called: as the owner of the function, with a search path
  * that nobody else chooses, and with whatever settings they change put back,
  * the verified claims among them.  So nobody's code runs with the rights of
- * the extension's owner.
+ * the extension's owner, nor, by a temporary view or a deferred trigger that
+ * stays behind, with those of whoever has called.
  *
  * A hook that is missing, has another signature, raises, or returns what it may
  * not is an error that says nothing of it; the server's log has the rest.  What
@@ -223,7 +224,7 @@ call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	result = invoke_guarded(hook, function, first, second, isnull);
 	SetUserIdAndSecContext(user, security);
 	AtEOXact_GUC(false, level);

@@ -317,6 +317,19 @@ SELECT pg_temp.outcome(auth.login('kim@example.com', 'battery staple')) AS first
 SELECT pg_temp.outcome(auth.login_with_id_token(:'id_token')) AS first, pg_temp.outcome(auth.login_with_id_token(:'id_token')) AS second;
 SELECT p.name, p.by, u.id IS NOT NULL AS has_user FROM app.profiles p LEFT JOIN auth.users u ON u.id = p.user_id ORDER BY p.name;
 
+-- Nothing stays behind that would run with the rights of whoever has called: a
+-- view that shadows a table, a statement, a trigger at the commit.
+CREATE TABLE app.later (user_id uuid UNIQUE DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION app.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'runs as %', current_user; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON app.later DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.at_commit();
+ALTER TABLE app.later OWNER TO regress_app;
+ALTER FUNCTION app.at_commit OWNER TO regress_app;
+CREATE FUNCTION app.stays(user_id uuid, user_metadata jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE user_metadata ->> 'command'; END $$;
+ALTER FUNCTION app.stays OWNER TO regress_app;
+SET jwt_auth.user_created_hook = 'app.stays';
+SELECT command, pg_temp.outcome(auth.register('t@example.com', 'correct horse', NULL, jsonb_build_object('command', command)))
+FROM unnest('{CREATE TEMP VIEW profiles AS SELECT 1,PREPARE stays AS SELECT 1,INSERT INTO app.later VALUES (gen_random_uuid())}'::text[]) AS command;
+
 -- One that fails makes no user, and shows no row.
 DELETE FROM auth.users WHERE id = '00000000-0000-0000-0000-00000000000b' OR id IN (SELECT user_id FROM auth.identities);
 SELECT count(*) AS users FROM auth.users \gset
