@@ -648,6 +648,7 @@ BEGIN
 	-- that are being made, and row by row would cross those who end several
 	-- sessions of one user.
 	LOCK TABLE auth.one_time_tokens IN SHARE ROW EXCLUSIVE MODE;
+	LOCK TABLE auth.outbox IN ROW EXCLUSIVE MODE;
 	LOCK TABLE auth.refresh_tokens IN EXCLUSIVE MODE;
 	LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE;
 	DELETE FROM auth.one_time_tokens;
@@ -1376,6 +1377,15 @@ $$;
 COMMENT ON FUNCTION auth._identifier_hash(text) IS
 'Internal: what is kept of an email or username that somebody typed';
 
+CREATE FUNCTION auth._own_identifier(user_id uuid)
+RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+-- Nobody's email or username looks like this, as one may look like an id.
+SELECT '@' || user_id::text
+$$;
+COMMENT ON FUNCTION auth._own_identifier(uuid) IS
+'Internal: by what a user counts who has signed in already';
+
 CREATE FUNCTION auth._locked_seconds(identifier_hash bytea, source text)
 RETURNS int LANGUAGE sql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1847,7 +1857,7 @@ DECLARE
 	problem jsonb := auth._unavailable('auth.change_password');
 	u auth.users;
 	new_hash text;
-	identifier bytea := auth._identifier_hash(signed_in::text);
+	identifier bytea := auth._identifier_hash(auth._own_identifier(signed_in));
 	guess record;
 BEGIN
 	IF problem IS NOT NULL THEN
@@ -2065,7 +2075,7 @@ DECLARE
 BEGIN
 	SELECT * INTO u FROM auth.users x WHERE x.id = unlock_user.user_id;
 	PERFORM auth._changed_user(u, 'user_unlocked');
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, auth._own_identifier(u.id)]) i;
 END
 $$;
 COMMENT ON FUNCTION auth.unlock_user(uuid) IS
@@ -2233,11 +2243,11 @@ BEGIN
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL
 	WHERE e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id;
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, OLD.id::text]) i;
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, auth._own_identifier(OLD.id)]) i;
 	DELETE FROM auth.message_pace p
 	WHERE (p.kind, p.name_hash) IN (
 		SELECT x.kind, x.name_hash FROM auth.message_pace x
-		WHERE x.name_hash = ANY (ARRAY[auth._identifier_hash(OLD.email), auth._identifier_hash(OLD.id::text)])
+		WHERE x.name_hash = ANY (ARRAY[auth._identifier_hash(OLD.email), auth._identifier_hash(auth._own_identifier(OLD.id))])
 		FOR UPDATE SKIP LOCKED);
 	PERFORM auth._audit('user_deleted', OLD.id);
 	RETURN NULL;
@@ -2467,7 +2477,7 @@ BEGIN
 	THEN
 		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
 	END IF;
-	IF NOT auth._paced('email_change', signed_in::text) THEN
+	IF NOT auth._paced('email_change', auth._own_identifier(signed_in)) THEN
 		RETURN auth._too_many(429, ceil(extract(epoch FROM auth._setting('message_interval')::interval))::int,
 							  'over_email_send_rate_limit', 'a change was requested a moment ago; try again later');
 	END IF;
@@ -2605,7 +2615,7 @@ BEGIN
 	PERFORM auth._send_paced('password_changed', u, u.email);
 	PERFORM auth._void_tokens(u.id);
 	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, u.id::text]) i;
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, auth._own_identifier(u.id)]) i;
 	PERFORM auth._audit('password_reset', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
@@ -3079,7 +3089,7 @@ SELECT u.id, u.email, u.username, u.role, u.is_active, u.email_confirmed_at, u.p
 		   AS live_sessions,
 	   (SELECT max(f.locked_until) FROM auth.login_failures f
 		WHERE f.identifier_hash IN (auth._identifier_hash(u.email), auth._identifier_hash(u.username),
-									auth._identifier_hash(u.id::text))
+									auth._identifier_hash(auth._own_identifier(u.id)))
 		  AND f.locked_until > statement_timestamp()) AS locked_until
 FROM auth.users u;
 COMMENT ON VIEW auth.user_status IS
@@ -3177,7 +3187,7 @@ BEGIN
 	-- The only locks that are waited for are these, first and in the order of
 	-- everybody else's; rows that others have locked are left to the next call.  So
 	-- no wait is a deadlock.
-	LOCK TABLE auth.one_time_tokens, auth.refresh_tokens, auth.keys IN ROW EXCLUSIVE MODE;
+	LOCK TABLE auth.one_time_tokens, auth.outbox, auth.refresh_tokens, auth.keys IN ROW EXCLUSIVE MODE;
 	relation := 'keys';
 	-- A revoked key stays for as long as it would have verified: until then its
 	-- kid must not come back.
@@ -3528,6 +3538,7 @@ FROM (VALUES
 	-- what the views call
 	('monitor', 'auth._setting(text)'),
 	('monitor', 'auth._identifier_hash(text)'),
+	('monitor', 'auth._own_identifier(uuid)'),
 	('authenticator', 'auth.pre_config()'),
 	('owner', 'auth.create_api(name, name, name, name, text)'),
 	('owner', 'auth.grant_access(name, text)'),

@@ -112,6 +112,16 @@ SELECT auth.login('ann@example.com', 'battery staple') ->> 'refresh_token' AS re
 SELECT pg_temp.attempts('ann@example.com', 'guess', 4) AS failed, pg_temp.answer(auth.refresh(:'refresh_token')) AS refreshed;
 TRUNCATE auth.login_failures;
 
+-- Whose username looks like another's id has nothing to do with their counter.
+SELECT auth.create_user('eve@example.com', 'correct horse', :'ann') AS eve \gset
+SELECT auth.login('ann@example.com', 'battery staple') ->> 'access_token' AS token \gset
+BEGIN;
+SELECT auth.authenticate(:'token') IS NOT NULL AS signed_in;
+SELECT string_agg(pg_temp.answer(auth.change_password('guess', 'correct horse')), ' ') FROM generate_series(1, 4);
+SELECT auth.unlock_user(:'eve'), auth.delete_user(:'eve'), pg_temp.answer(auth.change_password('battery staple', 'correct horse')) AS still_locked;
+SELECT auth.unlock_user(:'ann'), pg_temp.answer(auth.change_password('battery staple', 'correct horse')) AS changed;
+ROLLBACK;
+
 -- Nothing of what was typed is kept, and nothing of a user who is gone.
 SELECT pg_temp.attempts('my secret password', 'guess', 1) AS failed, pg_temp.attempts('ann@example.com', 'guess', 1) AS of_ann;
 SELECT count(*) FROM auth.login_failures f WHERE to_jsonb(f)::text LIKE '%secret%';
