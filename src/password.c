@@ -67,9 +67,10 @@ PG_FUNCTION_INFO_V1(jwt_auth_hash_password);
 PG_FUNCTION_INFO_V1(jwt_auth_try_password);
 
 /*
- * Whether the function has this name and these two types of argument, and is
- * in C.  Whoever owns pgcrypto, which need not be a superuser, can add another
- * function of that name to it; but none in C.
+ * Whether the function has this name and these two types of argument, returns
+ * text, and is in C.  Whoever owns pgcrypto, which need not be a superuser, can add
+ * another function of that name to it, but none in C; or rename one of its own, but
+ * those that take as much return bytea.
  */
 static bool
 is_function(Oid oid, const char *name, Oid first, Oid second)
@@ -82,7 +83,7 @@ is_function(Oid oid, const char *name, Oid first, Oid second)
 		return false;
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
 	same = strcmp(NameStr(proc->proname), name) == 0 && proc->prolang == ClanguageId &&
-		proc->pronargs == 2 &&
+		proc->prorettype == TEXTOID && proc->pronargs == 2 &&
 		proc->proargtypes.values[0] == first && proc->proargtypes.values[1] == second;
 	ReleaseSysCache(tuple);
 	return same;
