@@ -1614,7 +1614,7 @@ COMMENT ON FUNCTION auth.login(text, text, text, text) IS
 
 CREATE FUNCTION auth.rotate_refresh_token(refresh_token text, OUT status text, OUT user_id uuid,
 	OUT session_id uuid, OUT client_id text, OUT refresh_token text, OUT expires_at timestamptz)
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'rotate_refresh_token';
 COMMENT ON FUNCTION auth.rotate_refresh_token(text) IS
 'Uses a refresh token up and returns its successor; status says what the token was';

@@ -7,8 +7,10 @@
 
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "catalog/pg_database.h"
 #include "common/jsonapi.h"
+#include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -40,6 +42,32 @@ typedef struct JsonbInState
 #if PG_VERSION_NUM < 180000
 #define RelationGetPrimaryKeyIndex(rel, deferrable_ok) RelationGetPrimaryKeyIndex(rel)
 #endif
+
+/* 19: an update has options */
+#if PG_VERSION_NUM >= 190000
+#define table_tuple_update(rel, otid, slot, cid, snapshot, crosscheck, wait, failure, mode, indexes) \
+	table_tuple_update(rel, otid, slot, cid, 0, snapshot, crosscheck, wait, failure, mode, indexes)
+#endif
+
+/* 16: the new version of a row may need entries in summarizing indexes alone */
+#if PG_VERSION_NUM < 160000
+#define TU_UpdateIndexes bool
+#define TU_None false
+#endif
+
+static inline void
+jwt_auth_insert_index_entries(ResultRelInfo *target, TupleTableSlot *slot, EState *estate, TU_UpdateIndexes which)
+{
+#if PG_VERSION_NUM >= 190000
+	(void) ExecInsertIndexTuples(target, estate,
+								 EIIT_IS_UPDATE | (which == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0),
+								 slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, which == TU_Summarizing);
+#else
+	(void) ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL);
+#endif
+}
 
 /* 16: semantic actions of the JSON parser return a status */
 #if PG_VERSION_NUM >= 160000

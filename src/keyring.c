@@ -21,7 +21,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
@@ -344,23 +343,6 @@ keyring_verify(Datum token, KeyPurpose purpose, Jwt *jwt)
 	return status == JOSE_OK ? keyring_check(jwt, purpose) : status;
 }
 
-/* Runs a command of ours as the owner of the calling function: how many rows. */
-static uint64
-run_command(const char *command, int nargs, Oid *types, Datum *args)
-{
-	int			result;
-	uint64		rows;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute_with_args(command, nargs, types, args, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
-	rows = SPI_processed;
-	SPI_finish();
-	return rows;
-}
-
 pg_noreturn static void
 raise_no_key(void)
 {
@@ -385,13 +367,13 @@ signing_key(KeyPurpose purpose)
 		return key;
 	if (XactReadOnly)
 		raise_no_key();
-	run_command("LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE", 0, NULL, NULL);
+	tables_run("LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE", 0, NULL, NULL);
 	key = active_key(purpose);
 	if (key != NULL)
 		return key;
 	args[0] = CStringGetTextDatum(guc_first_algorithm(purpose == PURPOSE_REFRESH)->name);
 	args[1] = CStringGetTextDatum(purpose_names[purpose]);
-	run_command("SELECT auth.create_key($1, $2)", 2, types, args);
+	tables_run("SELECT auth.create_key($1, $2)", 2, types, args);
 	key = active_key(purpose);
 	if (key == NULL)
 		raise_no_key();
@@ -410,9 +392,9 @@ raise_longest_lifetime(const char *kid, int64 lifetime)
 
 	args[0] = CStringGetTextDatum(kid);
 	args[1] = Float8GetDatum(ceil((double) lifetime / USECS_PER_SEC));
-	if (run_command("UPDATE auth.keys SET longest_lifetime = "
-					"greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
-					2, types, args) == 0)
+	if (tables_run("UPDATE auth.keys SET longest_lifetime = "
+				   "greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
+				   2, types, args) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to a concurrently created key")));

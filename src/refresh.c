@@ -3,26 +3,22 @@
  *	  Refresh tokens and their rotation (RFC 9700 section 4.14.2).
  *
  * A session is one row of refresh_tokens.  Its token carries the row's
- * generation and jti; rotating is one update of that row, guarded by them, so
- * of two callers with one token exactly one succeeds.  A token that comes back
- * after its successor was used ends the session.
+ * generation and jti; rotating is one update of the very version of the row that
+ * was compared with the token, so of two callers exactly one succeeds.  A token
+ * that comes back after its successor was used ends the session.
  *
  * What a token is, is decided on the newest committed state at any isolation
  * level; where the transaction's own snapshot is older, an update fails with a
  * serialization failure.  The times are the clock's, not the transaction's: a
  * transaction that waits does not keep a token alive.
- *
- * These functions run as the extension's owner.
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -36,9 +32,6 @@
 #include "guc.h"
 #include "keyring.h"
 #include "tables.h"
-
-/* A row that changes between look and update is looked at again. */
-#define MAX_ATTEMPTS	10
 
 /* revoke_reason of a session that ended because its user was disabled. */
 #define REASON_INACTIVE	"user_inactive"
@@ -88,7 +81,7 @@ typedef struct RefreshToken
 /* The session's row, and its user's. */
 typedef struct SessionRow
 {
-	bool		exists;
+	HeapTuple	tuple;			/* NULL: there is no such session */
 	bool		user_exists;
 	bool		user_active;
 	bool		revoked;
@@ -100,66 +93,6 @@ typedef struct SessionRow
 	TimestampTz expires_at;		/* the earlier of the two expiries */
 	TimestampTz session_expires_at; /* DT_NOEND: never */
 } SessionRow;
-
-/* A command of ours, prepared once for each backend. */
-typedef struct Command
-{
-	const char *text;
-	int			nargs;
-	Oid			types[7];
-	SPIPlanPtr	plan;
-} Command;
-
-static Command rotate_command = {
-	.text = "UPDATE auth.refresh_tokens SET generation = generation + 1, previous_jti = jti, jti = $4,"
-	" rotated_at = $5, expires_at = $6"
-	" WHERE user_id = $1 AND session_id = $2 AND jti = $3 AND revoked_at IS NULL"
-	" AND least(expires_at, session_expires_at) = $7",
-	.nargs = 7,.types = {UUIDOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static Command end_command = {
-	.text = "UPDATE auth.refresh_tokens SET revoked_at = $3, revoke_reason = $4"
-	" WHERE user_id = $1 AND session_id = $2 AND revoked_at IS NULL",
-	.nargs = 4,.types = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID}
-};
-
-static Command audit_command = {
-	.text = "SELECT auth._audit($1, $2, $3, $4)",
-	.nargs = 4,.types = {TEXTOID, UUIDOID, UUIDOID, TEXTOID}
-};
-
-/*
- * Runs a command; returns how many rows.  At the higher isolation levels it
- * finds the newest rows too, and fails with a serialization failure where it
- * would change one that the transaction's snapshot does not show.
- */
-static uint64
-run_command(Command *command, Datum *args)
-{
-	Snapshot	newest = InvalidSnapshot;
-	Snapshot	crosscheck = InvalidSnapshot;
-
-	if (command->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare_cursor(command->text, command->nargs, command->types,
-											  CURSOR_OPT_GENERIC_PLAN);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		if (SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI_keepplan failed");
-		command->plan = plan;
-	}
-	if (IsolationUsesXactSnapshot())
-	{
-		crosscheck = GetTransactionSnapshot();
-		newest = GetLatestSnapshot();
-	}
-	if (SPI_execute_snapshot(command->plan, args, NULL, newest, crosscheck, false, true, 0) < 0)
-		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(SPI_result));
-	return SPI_processed;
-}
 
 static TimestampTz
 whole_seconds(TimestampTz timestamp)
@@ -183,7 +116,9 @@ uuid_text(const pg_uuid_t *uuid)
 static void
 append_name(StringInfo json, const char *name)
 {
-	appendStringInfo(json, "%c\"%s\":", json->len == 0 ? '{' : ',', name);
+	appendStringInfoString(json, json->len == 0 ? "{\"" : ",\"");
+	appendStringInfoString(json, name);
+	appendStringInfoString(json, "\":");
 }
 
 static void
@@ -284,10 +219,10 @@ look(const RefreshToken *token, SessionRow *row)
 
 	memset(row, 0, sizeof(*row));
 	CommandCounterIncrement();	/* so that what this statement did counts */
-	row->exists = tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls);
-	row->user_exists = tables_fetch(TABLE_USERS, 1, keys, user, user_nulls);
+	row->tuple = tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls);
+	row->user_exists = tables_fetch(TABLE_USERS, 1, keys, user, user_nulls) != NULL;
 	row->user_active = row->user_exists && DatumGetBool(user[USERS_IS_ACTIVE]);
-	if (!row->exists)
+	if (row->tuple == NULL)
 		return;
 	row->revoked = !nulls[SESSIONS_REVOKED_AT];
 	row->revoked_as_inactive = !nulls[SESSIONS_REVOKE_REASON] &&
@@ -334,7 +269,7 @@ classify(const RefreshToken *token, const SessionRow *row)
 {
 	if (!row->user_exists)
 		return ROTATION_INACTIVE;
-	if (!row->exists || !was_issued(token, row))
+	if (row->tuple == NULL || !was_issued(token, row))
 		return ROTATION_UNKNOWN;
 	if (row->revoked && (row->user_active || !row->revoked_as_inactive))
 		return ROTATION_REVOKED;
@@ -356,22 +291,22 @@ classify(const RefreshToken *token, const SessionRow *row)
 static bool
 rotate(RefreshToken *token, const SessionRow *row)
 {
+	static const int columns[] = {SESSIONS_GENERATION, SESSIONS_JTI, SESSIONS_PREVIOUS_JTI,
+	SESSIONS_ROTATED_AT, SESSIONS_EXPIRES_AT};
 	TimestampTz now = GetCurrentTimestamp();
 	pg_uuid_t	jti = random_uuid();
 	ClientPolicy policy;
 	TimestampTz expires_at;
-	Datum		args[7];
+	Datum		values[lengthof(columns)];
 
 	client_policy(token->client_id, &policy);
 	expires_at = whole_seconds(Min(now + policy.refresh_token_lifetime, row->session_expires_at));
-	args[0] = UUIDPGetDatum(&token->user_id);
-	args[1] = UUIDPGetDatum(&token->session_id);
-	args[2] = UUIDPGetDatum(&token->jti);
-	args[3] = UUIDPGetDatum(&jti);
-	args[4] = TimestampTzGetDatum(now);
-	args[5] = TimestampTzGetDatum(expires_at);
-	args[6] = TimestampTzGetDatum(row->expires_at);
-	if (run_command(&rotate_command, args) != 1)
+	values[0] = Int64GetDatum(token->generation + 1);
+	values[1] = UUIDPGetDatum(&jti);
+	values[2] = UUIDPGetDatum(&token->jti);
+	values[3] = TimestampTzGetDatum(now);
+	values[4] = TimestampTzGetDatum(expires_at);
+	if (!tables_update(TABLE_REFRESH_TOKENS, row->tuple, lengthof(columns), columns, values))
 		return false;
 
 	ForceSyncCommit();
@@ -381,54 +316,61 @@ rotate(RefreshToken *token, const SessionRow *row)
 	return true;
 }
 
-/* Ends a session that lives; returns how many. */
-static uint64
+/* Ends a session; false if it had ended before. */
+static bool
 end_session(const pg_uuid_t *user_id, const pg_uuid_t *session_id, Datum reason)
 {
-	Datum		args[4] = {UUIDPGetDatum(user_id), UUIDPGetDatum(session_id),
-	TimestampTzGetDatum(GetCurrentTimestamp()), reason};
+	static const int columns[] = {SESSIONS_REVOKED_AT, SESSIONS_REVOKE_REASON};
+	Datum		keys[2] = {UUIDPGetDatum(user_id), UUIDPGetDatum(session_id)};
+	Datum		changes[lengthof(columns)] = {TimestampTzGetDatum(GetCurrentTimestamp()), reason};
+	Datum		values[SESSIONS_NATTS];
+	bool		nulls[SESSIONS_NATTS];
+	HeapTuple	row;
 
 	ForceSyncCommit();
-	return run_command(&end_command, args);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		CommandCounterIncrement();
+		row = tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls);
+		if (row == NULL || !nulls[SESSIONS_REVOKED_AT])
+			return false;
+	} while (!tables_update(TABLE_REFRESH_TOKENS, row, lengthof(columns), columns, changes));
+	return true;
 }
 
 static void
 audit(const RefreshToken *token, RotationStatus status)
 {
+	Oid			types[4] = {TEXTOID, UUIDOID, UUIDOID, TEXTOID};
 	Datum		args[4];
-	char	   *event;
 
 	if (status == ROTATION_ROTATED && strcmp(GetConfigOption("jwt_auth.audit", false, false), "all") != 0)
 		return;
-	event = psprintf("refresh_%s", status_names[status]);
-	args[0] = CStringGetTextDatum(event);
+	args[0] = CStringGetTextDatum(psprintf("refresh_%s", status_names[status]));
 	args[1] = UUIDPGetDatum(&token->user_id);
 	args[2] = UUIDPGetDatum(&token->session_id);
 	args[3] = CStringGetTextDatum(token->client_id);
-	run_command(&audit_command, args);
+	tables_run("SELECT auth._audit($1, $2, $3, $4)", 4, types, args);
 }
 
-/* Decides on a genuine token, with SPI connected. */
+/* Decides on a genuine token. */
 static RotationStatus
 rotate_or_classify(RefreshToken *token)
 {
 	RotationStatus status;
 	SessionRow	row;
-	int			attempts = 0;
 
 	do
 	{
-		if (attempts++ == MAX_ATTEMPTS)
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("session has changed while its refresh token was rotated")));
+		CHECK_FOR_INTERRUPTS();
 		look(token, &row);
 		status = classify(token, &row);
 	} while (status == ROTATION_ROTATED && !rotate(token, &row));
 
 	if (status == ROTATION_REUSED)
 		end_session(&token->user_id, &token->session_id, CStringGetTextDatum("reuse"));
-	else if (status == ROTATION_INACTIVE && row.exists)
+	else if (status == ROTATION_INACTIVE && row.tuple != NULL)
 		end_session(&token->user_id, &token->session_id, CStringGetTextDatum(REASON_INACTIVE));
 	else if (status == ROTATION_REISSUED)
 	{
@@ -483,10 +425,7 @@ rotate_refresh_token(PG_FUNCTION_ARGS)
 	if (status != ROTATION_ROTATED)
 		return rotation_result(fcinfo, status, NULL, NULL);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	status = rotate_or_classify(&token);
-	SPI_finish();
 	if (status == ROTATION_ROTATED || status == ROTATION_REISSUED)
 		successor = sign_refresh_token(&token);
 	return rotation_result(fcinfo, status, &token, successor);
@@ -549,16 +488,10 @@ jwt_auth_sign_refresh_token(PG_FUNCTION_ARGS)
 Datum
 jwt_auth_end_session(PG_FUNCTION_ARGS)
 {
-	uint64		ended;
-
 	PreventCommandIfReadOnly("UPDATE");
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_INT32(0);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	ended = end_session(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), PG_GETARG_DATUM(2));
-	SPI_finish();
-	PG_RETURN_INT32(ended);
+	PG_RETURN_INT32(end_session(PG_GETARG_UUID_P(0), PG_GETARG_UUID_P(1), PG_GETARG_DATUM(2)));
 }
 
 /*

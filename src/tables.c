@@ -1,6 +1,6 @@
 /*
  * tables.c
- *	  The extension's own tables, read beneath the ACL.
+ *	  The extension's own tables, beneath the ACL and the executor.
  *
  * Owns two promises.  What it reads is the newest committed state (and what
  * this transaction did itself), at any isolation level, in parallel workers
@@ -8,24 +8,35 @@
  * the caller's transaction has.  And a copy of a table is dropped before the
  * next statement after a change: the tables that are copied carry a trigger
  * that turns a change of rows into a relcache invalidation.
+ *
+ * The one change that is made at every turn goes to the table directly, too;
+ * what is rare is said in SQL.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "tables.h"
 
 #define AUTH_SCHEMA		"auth"
+
+/* Columns that one update changes. */
+#define MAX_UPDATED		5
 
 PG_FUNCTION_INFO_V1(jwt_auth_changed);
 
@@ -56,7 +67,7 @@ static Oid	relids[AUTH_TABLES];
 static TableCopy *copies[AUTH_TABLES];
 
 static Relation
-open_table(AuthTable table)
+open_table(AuthTable table, LOCKMODE lockmode)
 {
 	if (!OidIsValid(relids[table]))
 	{
@@ -69,7 +80,7 @@ open_table(AuthTable table)
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("extension \"jwt_auth\" is not installed in this database")));
 	}
-	return table_open(relids[table], AccessShareLock);
+	return table_open(relids[table], lockmode);
 }
 
 static void
@@ -96,7 +107,7 @@ tables_scan_begin(TableScan *scan, AuthTable table)
 {
 	AcceptInvalidationMessages();
 	scan->table = table;
-	scan->rel = open_table(table);
+	scan->rel = open_table(table, AccessShareLock);
 	scan->scan = systable_beginscan(scan->rel, InvalidOid, false, NULL, 0, NULL);
 }
 
@@ -120,10 +131,11 @@ tables_scan_end(TableScan *scan)
 }
 
 /*
- * Fetches the row with this primary key, whose columns are the table's first
- * and of type uuid (text in identities).  The values point into palloc'd memory.
+ * The row with this primary key, whose columns are the table's first and of
+ * type uuid (text in identities); NULL if there is none.  It is palloc'd, and
+ * the values point into it.
  */
-bool
+HeapTuple
 tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls)
 {
 	ScanKeyData scankeys[2];
@@ -132,7 +144,7 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 
 	AcceptInvalidationMessages();
 	scan.table = table;
-	scan.rel = open_table(table);
+	scan.rel = open_table(table, AccessShareLock);
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&scankeys[i], i + 1, BTEqualStrategyNumber,
 					table == TABLE_IDENTITIES ? F_TEXTEQ : F_UUID_EQ, keys[i]);
@@ -140,9 +152,106 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 								   NULL, nkeys, scankeys);
 	tuple = systable_getnext(scan.scan);
 	if (HeapTupleIsValid(tuple))
-		read_columns(&scan, heap_copytuple(tuple), values, nulls);
+	{
+		tuple = heap_copytuple(tuple);
+		read_columns(&scan, tuple, values, nulls);
+	}
 	tables_scan_end(&scan);
-	return HeapTupleIsValid(tuple);
+	return tuple;
+}
+
+/* For a row version that is not heap-only. */
+static void
+insert_index_entries(Relation rel, TupleTableSlot *slot, TU_UpdateIndexes which)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(target, rel, 0, NULL, 0);
+	ExecOpenIndices(target, false);
+	jwt_auth_insert_index_entries(target, slot, estate, which);
+	ExecCloseIndices(target);
+	FreeExecutorState(estate);
+}
+
+/*
+ * Changes n columns of a row that tables_fetch() has returned; false if it has
+ * been changed or deleted since.  Waits for whoever is at it.  As always, where
+ * the transaction has one snapshot for all of it, a row that is not as that
+ * shows it is a serialization failure.
+ *
+ * Beneath the executor there are no triggers, and nothing checks constraints:
+ * this is for columns that have none.
+ */
+bool
+tables_update(AuthTable table, HeapTuple row, int n, const int *columns, Datum *values)
+{
+	Relation	rel = open_table(table, RowExclusiveLock);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	Snapshot	crosscheck = IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : InvalidSnapshot;
+	int			numbers[MAX_UPDATED];
+	bool		nulls[MAX_UPDATED] = {false};
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	TU_UpdateIndexes indexes;
+	TM_Result	result;
+
+	Assert(n <= MAX_UPDATED);
+	for (int i = 0; i < n; i++)
+		numbers[i] = columns[i] + 1;
+	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
+	ExecStoreHeapTuple(heap_modify_tuple_by_cols(row, RelationGetDescr(rel), n, numbers, values, nulls),
+					   slot, true);
+	result = table_tuple_update(rel, &row->t_self, slot, GetCurrentCommandId(true), GetActiveSnapshot(),
+								crosscheck, true, &failure, &lockmode, &indexes);
+	if (result == TM_Ok && indexes != TU_None)
+		insert_index_entries(rel, slot, indexes);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+
+	if (result == TM_Ok)
+		return true;
+	if (result != TM_Updated && result != TM_Deleted && result != TM_SelfModified)
+		elog(ERROR, "unexpected result of table_tuple_update: %d", result);
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent %s",
+						result == TM_Deleted ? "delete" : "update")));
+	return false;
+}
+
+/*
+ * Runs a command of ours in SQL: how many rows.  It runs as the owner of the
+ * tables, whoever has called, and with the search path that our functions have.
+ * Where it fails, user and search path come back with the transaction.
+ */
+uint64
+tables_run(const char *command, int nargs, Oid *types, Datum *args)
+{
+	Relation	rel = open_table(TABLE_USERS, AccessShareLock);
+	Oid			owner = rel->rd_rel->relowner;
+	Oid			user;
+	int			security;
+	int			nest_level = NewGUCNestLevel();
+	int			result;
+	uint64		rows;
+
+	table_close(rel, AccessShareLock);
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	result = SPI_execute_with_args(command, nargs, types, args, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+	rows = SPI_processed;
+	SPI_finish();
+	AtEOXact_GUC(true, nest_level);
+	SetUserIdAndSecContext(user, security);
+	return rows;
 }
 
 /* Loads a new copy; the old one stays until it is done. */

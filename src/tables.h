@@ -1,6 +1,6 @@
 /*
  * tables.h
- *	  The extension's own tables, read beneath the ACL.
+ *	  The extension's own tables, beneath the ACL and the executor.
  */
 #ifndef JWT_AUTH_TABLES_H
 #define JWT_AUTH_TABLES_H
@@ -103,7 +103,9 @@ extern uint64 tables_changes;
 extern void tables_scan_begin(TableScan *scan, AuthTable table);
 extern bool tables_scan_next(TableScan *scan, Datum *values, bool *nulls);
 extern void tables_scan_end(TableScan *scan);
-extern bool tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
+extern HeapTuple tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
+extern bool tables_update(AuthTable table, HeapTuple row, int n, const int *columns, Datum *values);
+extern uint64 tables_run(const char *command, int nargs, Oid *types, Datum *args);
 
 extern void *tables_copy(TableCopy *copy);
 extern void tables_watch(TableCopy *copy);

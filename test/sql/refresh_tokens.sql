@@ -206,6 +206,56 @@ SELECT pg_temp.fate('tab');
 SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
 WHERE i.indrelid = 'auth.refresh_tokens'::regclass ORDER BY a.attnum;
 
+-- Where it does not fit there any more, it is found by the new version all the
+-- same, also in an index that somebody has added.
+SELECT pg_temp.sign_in('full');
+CREATE INDEX by_expiry ON auth.refresh_tokens (expires_at);
+CREATE FUNCTION pg_temp.rotate_often(INOUT token text, times int, OUT outcomes text[]) LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+BEGIN
+	FOR i IN 1 .. times LOOP
+		r := auth.rotate_refresh_token(token);
+		outcomes := CASE WHEN r.status = ANY (outcomes) THEN outcomes ELSE outcomes || r.status END;
+		token := r.refresh_token;
+	END LOOP;
+END
+$$;
+SELECT (pg_temp.rotate_often(pg_temp.token('full', 'current'), 200)).outcomes;
+SET enable_seqscan = off;
+SELECT count(*), max(generation) > 200 AS newest FROM auth.refresh_tokens WHERE user_id = pg_temp.id('full');
+SET enable_bitmapscan = off;
+SELECT count(*), max(generation) > 200 AS newest FROM auth.refresh_tokens s
+WHERE expires_at = (SELECT expires_at FROM auth.refresh_tokens WHERE user_id = pg_temp.id('full')) AND user_id = pg_temp.id('full');
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+DROP INDEX auth.by_expiry;
+
+-- It runs as whoever calls, but what it notes is the owner's, and no operator of
+-- the caller's comes in.
+CREATE ROLE regress_caller;
+GRANT USAGE ON SCHEMA auth TO regress_caller;
+GRANT EXECUTE ON FUNCTION auth.rotate_refresh_token(text) TO regress_caller;
+CREATE SCHEMA regress_evil AUTHORIZATION regress_caller;
+SELECT pg_temp.sign_in('caller');
+SELECT pg_temp.token('caller', 'current') AS current, pg_temp.token('caller', 'oldest') AS oldest \gset
+SELECT count(*) AS before FROM auth.audit_log \gset
+SET jwt_auth.refresh_token_lifetime = '400d';	-- which the key has to note
+SET ROLE regress_caller;
+CREATE FUNCTION regress_evil.eq(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil'; END $$;
+CREATE OPERATOR regress_evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = regress_evil.eq);
+SET search_path = regress_evil, pg_catalog;
+SELECT (auth.rotate_refresh_token(token)).status, current_user, current_setting('search_path')
+FROM pg_catalog.unnest(ARRAY[:'current', :'oldest']) token;
+RESET search_path;
+RESET ROLE;
+RESET jwt_auth.refresh_token_lifetime;
+SELECT count(*) - :before AS noted, pg_temp.fate('caller') FROM auth.audit_log;
+\set VERBOSITY terse
+DROP OWNED BY regress_caller CASCADE;
+\set VERBOSITY default
+DROP ROLE regress_caller;
+
 -- Random 128 bits name each token, and no two have the same.
 SELECT count(DISTINCT jti) = count(*) AS all_differ, bool_and(substr(jti::text, 15, 1) = '4') AS random FROM auth.refresh_tokens;
 
