@@ -316,18 +316,26 @@ rotate(RefreshToken *token, const SessionRow *row)
 	return true;
 }
 
-/* Ends a session; false if it had ended before. */
+/* Ends a session that lives; false if its row has changed. */
+static bool
+end_row(HeapTuple row, Datum reason)
+{
+	static const int columns[] = {SESSIONS_REVOKED_AT, SESSIONS_REVOKE_REASON};
+	Datum		values[lengthof(columns)] = {TimestampTzGetDatum(GetCurrentTimestamp()), reason};
+
+	ForceSyncCommit();
+	return tables_update(TABLE_REFRESH_TOKENS, row, lengthof(columns), columns, values);
+}
+
+/* The same by its key; false if it had ended before. */
 static bool
 end_session(const pg_uuid_t *user_id, const pg_uuid_t *session_id, Datum reason)
 {
-	static const int columns[] = {SESSIONS_REVOKED_AT, SESSIONS_REVOKE_REASON};
 	Datum		keys[2] = {UUIDPGetDatum(user_id), UUIDPGetDatum(session_id)};
-	Datum		changes[lengthof(columns)] = {TimestampTzGetDatum(GetCurrentTimestamp()), reason};
 	Datum		values[SESSIONS_NATTS];
 	bool		nulls[SESSIONS_NATTS];
 	HeapTuple	row;
 
-	ForceSyncCommit();
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -335,7 +343,7 @@ end_session(const pg_uuid_t *user_id, const pg_uuid_t *session_id, Datum reason)
 		row = tables_fetch(TABLE_REFRESH_TOKENS, 2, keys, values, nulls);
 		if (row == NULL || !nulls[SESSIONS_REVOKED_AT])
 			return false;
-	} while (!tables_update(TABLE_REFRESH_TOKENS, row, lengthof(columns), columns, changes));
+	} while (!end_row(row, reason));
 	return true;
 }
 
@@ -354,6 +362,19 @@ audit(const RefreshToken *token, RotationStatus status)
 	tables_run("SELECT auth._audit($1, $2, $3, $4)", 4, types, args);
 }
 
+/* Does what a genuine token calls for; false if the session's row has changed. */
+static bool
+act(RotationStatus status, RefreshToken *token, const SessionRow *row)
+{
+	if (status == ROTATION_ROTATED)
+		return rotate(token, row);
+	if (status == ROTATION_REUSED)
+		return end_row(row->tuple, CStringGetTextDatum("reuse"));
+	if (status == ROTATION_INACTIVE && row->tuple != NULL && !row->revoked)
+		return end_row(row->tuple, CStringGetTextDatum(REASON_INACTIVE));
+	return true;
+}
+
 /* Decides on a genuine token. */
 static RotationStatus
 rotate_or_classify(RefreshToken *token)
@@ -366,13 +387,9 @@ rotate_or_classify(RefreshToken *token)
 		CHECK_FOR_INTERRUPTS();
 		look(token, &row);
 		status = classify(token, &row);
-	} while (status == ROTATION_ROTATED && !rotate(token, &row));
+	} while (!act(status, token, &row));
 
-	if (status == ROTATION_REUSED)
-		end_session(&token->user_id, &token->session_id, CStringGetTextDatum("reuse"));
-	else if (status == ROTATION_INACTIVE && row.tuple != NULL)
-		end_session(&token->user_id, &token->session_id, CStringGetTextDatum(REASON_INACTIVE));
-	else if (status == ROTATION_REISSUED)
+	if (status == ROTATION_REISSUED)
 	{
 		token->generation = row.generation;
 		token->jti = row.jti;
