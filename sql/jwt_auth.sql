@@ -333,7 +333,7 @@ COMMENT ON FUNCTION auth.base64url_decode(text) IS
 --
 
 CREATE FUNCTION auth.jwt_sign(payload jsonb)
-RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_sign_ring';
 COMMENT ON FUNCTION auth.jwt_sign(jsonb) IS
 'Signs a payload with the active access key; adds iss, iat, exp and jti where it has none';
@@ -389,7 +389,7 @@ COMMENT ON FUNCTION auth._rewrap(text, text, text, bytea) IS
 'Internal: a wrapped key, wrapped again under the master key file of now';
 
 CREATE FUNCTION auth._ensure_key(purpose text)
-RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_ensure_key';
 COMMENT ON FUNCTION auth._ensure_key(text) IS
 'Internal: the kid of the key that signs, created where there is none';

@@ -479,8 +479,6 @@ default_claims(void)
 
 /*
  * jwt_sign(payload jsonb) returns text
- *
- * Runs as the owner: it may have to create the first key.
  */
 Datum
 jwt_sign_ring(PG_FUNCTION_ARGS)
