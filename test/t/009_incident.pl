@@ -161,7 +161,15 @@ is(refreshed($node, $refresh), 'bad_refresh_token', 'revoking a refresh key sign
 is(verified($node, $access), 'ok', '... when the access token ends');
 
 ($access, $refresh) = sign_in($node);
-like(follow($node, $section), qr/"keys_revoked": \d+/, 'revoke_all');
+# an open transaction holds it up, until that is ended
+my $holder = $node->background_psql('postgres', on_error_stop => 0);
+$holder->query('BEGIN; SELECT FROM auth.refresh_tokens FOR UPDATE');
+my $revoker = $node->background_psql('postgres');
+$revoker->query_until(qr/begun/, "\\echo begun\n" . shift(@{ $blocks{$section} }) . "\n");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%revoke_all%' AND wait_event_type = 'Lock'");
+is(follow($node, $section), 't', 'whoever holds revoke_all up is ended');
+like($revoker->query('SELECT 1'), qr/"keys_revoked": \d+/, 'revoke_all');
+$revoker->quit;
 is(verified($node, $access), 'unknown_kid', 'no access token of before is good');
 is(refreshed($node, $refresh), 'bad_refresh_token', 'nor a refresh token');
 
