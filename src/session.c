@@ -624,14 +624,15 @@ typedef struct SeenUid
 	pg_uuid_t	uid;			/* never changed: it may be in use still */
 } SeenUid;
 
-/* The same for the answer of now; NULL: no user. */
-static SeenUid *
-see_uid(FmgrInfo *flinfo)
+/* What uid() returns for the answer of now.  Not inlined, so that the usual way stays short. */
+static pg_noinline Datum
+see_uid(FunctionCallInfo fcinfo)
 {
+	FmgrInfo   *flinfo = fcinfo->flinfo;
 	SeenUid    *seen = flinfo->fn_extra;
 
 	if (current_claims() == NULL || !parsed_identity.has_uid)
-		return NULL;
+		PG_RETURN_NULL();
 	if (seen == NULL || memcmp(&seen->uid, &parsed_identity.uid, sizeof(pg_uuid_t)) != 0)
 	{
 		seen = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(SeenUid));
@@ -639,7 +640,7 @@ see_uid(FmgrInfo *flinfo)
 		flinfo->fn_extra = seen;
 	}
 	seen->answers = answers;
-	return seen;
+	PG_RETURN_UUID_P(&seen->uid);
 }
 
 /*
@@ -652,10 +653,9 @@ jwt_auth_uid(PG_FUNCTION_ARGS)
 {
 	SeenUid    *seen = fcinfo->flinfo->fn_extra;
 
-	if (answer_statement != GetCurrentStatementStartTimestamp() || seen == NULL || seen->answers != answers)
-		seen = see_uid(fcinfo->flinfo);
-	if (seen == NULL)
-		PG_RETURN_NULL();
+	if (unlikely(seen == NULL || seen->answers != answers ||
+				 answer_statement != GetCurrentStatementStartTimestamp()))
+		return see_uid(fcinfo);
 	PG_RETURN_UUID_P(&seen->uid);
 }
 
