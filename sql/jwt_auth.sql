@@ -1619,6 +1619,18 @@ AS 'MODULE_PATHNAME', 'rotate_refresh_token';
 COMMENT ON FUNCTION auth.rotate_refresh_token(text) IS
 'Uses a refresh token up and returns its successor; status says what the token was';
 
+CREATE FUNCTION auth._newest_user(user_id uuid)
+RETURNS auth.users LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_newest_user';
+COMMENT ON FUNCTION auth._newest_user(uuid) IS
+'Internal: a user as of now, whatever snapshot the transaction has; NULL where there is none';
+
+CREATE FUNCTION auth._newest_session(user_id uuid, session_id uuid)
+RETURNS auth.refresh_tokens LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_newest_session';
+COMMENT ON FUNCTION auth._newest_session(uuid, uuid) IS
+'Internal: a session as of now, whatever snapshot the transaction has; NULL where there is none';
+
 CREATE FUNCTION auth.refresh(refresh_token text)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1653,9 +1665,11 @@ BEGIN
 	END IF;
 	CASE rotation.status
 		WHEN 'rotated', 'reissued' THEN
-			SELECT * INTO STRICT u FROM auth.users x WHERE x.id = rotation.user_id;
-			SELECT * INTO STRICT s FROM auth.refresh_tokens x
-			WHERE x.user_id = rotation.user_id AND x.session_id = rotation.session_id;
+			u := auth._newest_user(rotation.user_id);
+			s := auth._newest_session(rotation.user_id, rotation.session_id);
+			IF s.session_id IS NULL THEN
+				RETURN auth._error(404, 'invalid_grant', 'user_not_found', 'the user of this token is gone');
+			END IF;
 			RETURN auth._token_response(u, s, rotation.refresh_token, csrf);
 		WHEN 'invalid' THEN
 			RETURN auth._error(401, 'invalid_grant', 'bad_refresh_token', 'refresh token is not valid');
@@ -1762,6 +1776,21 @@ END
 $$;
 COMMENT ON FUNCTION auth._require_uid() IS
 'Internal: the verified user, or error 28000, with the reason where a token in jwt_auth.token is no good';
+
+CREATE FUNCTION auth._session_problem(user_id uuid)
+RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s auth.refresh_tokens := auth._newest_session(user_id, auth.session_id());
+BEGIN
+	IF auth.session_id() IS NOT NULL AND (s.session_id IS NULL OR s.revoked_at IS NOT NULL) THEN
+		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION auth._session_problem(uuid) IS
+'Internal: the error object where this session of the user has ended since its claims were verified, or NULL; the caller has locked the user''s row';
 
 CREATE FUNCTION auth.logout(scope text DEFAULT 'all')
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1892,14 +1921,22 @@ BEGIN
 		new_hash := coalesce(new_hash, auth._hash_password(new_password));
 		BEGIN
 			-- As in login: only if the hash is still the one just verified.
-			UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+			SELECT * INTO STRICT u FROM auth.users x
 			WHERE x.id = u.id AND x.password_hash IS NOT DISTINCT FROM u.password_hash
-			RETURNING * INTO STRICT u;
+			FOR NO KEY UPDATE;
 			EXIT;
 		EXCEPTION WHEN no_data_found THEN
 			NULL;	-- with it goes the lock of the row
 		END;
 	END LOOP;
+	-- Whoever ends this session has seen this change, or is seen.
+	problem := auth._session_problem(signed_in);
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
+	UPDATE auth.users x SET password_hash = new_hash, updated_at = clock_timestamp()
+	WHERE x.id = signed_in
+	RETURNING * INTO u;
 	PERFORM auth._forget_failures(identifier, 'change_password');
 	PERFORM auth._send_paced('password_changed', u, u.email);
 	PERFORM auth._void_tokens(signed_in);
@@ -2471,11 +2508,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 	END IF;
-	IF auth.session_id() IS NOT NULL AND NOT EXISTS (
-		SELECT FROM auth.refresh_tokens s
-		WHERE s.user_id = signed_in AND s.session_id = auth.session_id() AND s.revoked_at IS NULL)
-	THEN
-		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
+	problem := auth._session_problem(signed_in);
+	IF problem IS NOT NULL THEN
+		RETURN problem;
 	END IF;
 	IF NOT auth._paced('email_change', auth._own_identifier(signed_in)) THEN
 		RETURN auth._too_many(429, ceil(extract(epoch FROM auth._setting('message_interval')::interval))::int,

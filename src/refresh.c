@@ -37,6 +37,8 @@
 #define REASON_INACTIVE	"user_inactive"
 
 PG_FUNCTION_INFO_V1(rotate_refresh_token);
+PG_FUNCTION_INFO_V1(jwt_auth_newest_user);
+PG_FUNCTION_INFO_V1(jwt_auth_newest_session);
 PG_FUNCTION_INFO_V1(jwt_auth_read_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_sign_refresh_token);
 PG_FUNCTION_INFO_V1(jwt_auth_end_session);
@@ -446,6 +448,39 @@ rotate_refresh_token(PG_FUNCTION_ARGS)
 	if (status == ROTATION_ROTATED || status == ROTATION_REISSUED)
 		successor = sign_refresh_token(&token);
 	return rotation_result(fcinfo, status, &token, successor);
+}
+
+static Datum
+newest_row(FunctionCallInfo fcinfo, AuthTable table, int nkeys)
+{
+	Datum		keys[2];
+	Datum		row;
+
+	for (int i = 0; i < nkeys; i++)
+		keys[i] = PG_GETARG_DATUM(i);
+	CommandCounterIncrement();	/* as in look() */
+	row = tables_fetch_row(table, nkeys, keys);
+	if (row == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(row);
+}
+
+/*
+ * _newest_user(user_id uuid) returns auth.users
+ */
+Datum
+jwt_auth_newest_user(PG_FUNCTION_ARGS)
+{
+	return newest_row(fcinfo, TABLE_USERS, 1);
+}
+
+/*
+ * _newest_session(user_id uuid, session_id uuid) returns auth.refresh_tokens
+ */
+Datum
+jwt_auth_newest_session(PG_FUNCTION_ARGS)
+{
+	return newest_row(fcinfo, TABLE_REFRESH_TOKENS, 2);
 }
 
 /*

@@ -133,7 +133,7 @@ tables_scan_end(TableScan *scan)
 /*
  * The row with this primary key, whose columns are the table's first and of
  * type uuid (text in identities); NULL if there is none.  It is palloc'd, and
- * the values point into it.
+ * the values, where they are wanted, point into it.
  */
 HeapTuple
 tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls)
@@ -154,10 +154,23 @@ tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool 
 	if (HeapTupleIsValid(tuple))
 	{
 		tuple = heap_copytuple(tuple);
-		read_columns(&scan, tuple, values, nulls);
+		if (values != NULL)
+			read_columns(&scan, tuple, values, nulls);
 	}
 	tables_scan_end(&scan);
 	return tuple;
+}
+
+/* The same row as a value of the table's row type; 0 if there is none. */
+Datum
+tables_fetch_row(AuthTable table, int nkeys, const Datum *keys)
+{
+	Relation	rel = open_table(table, AccessShareLock);
+	HeapTuple	tuple = tables_fetch(table, nkeys, keys, NULL, NULL);
+	Datum		row = tuple == NULL ? 0 : heap_copy_tuple_as_datum(tuple, RelationGetDescr(rel));
+
+	table_close(rel, AccessShareLock);
+	return row;
 }
 
 /* For a row version that is not heap-only. */

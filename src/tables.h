@@ -104,6 +104,7 @@ extern void tables_scan_begin(TableScan *scan, AuthTable table);
 extern bool tables_scan_next(TableScan *scan, Datum *values, bool *nulls);
 extern void tables_scan_end(TableScan *scan);
 extern HeapTuple tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
+extern Datum tables_fetch_row(AuthTable table, int nkeys, const Datum *keys);
 extern bool tables_update(AuthTable table, HeapTuple row, int n, const int *columns, Datum *values);
 extern uint64 tables_run(const char *command, int nargs, Oid *types, Datum *args);
 
