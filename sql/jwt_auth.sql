@@ -2330,6 +2330,12 @@ AS 'MODULE_PATHNAME', 'jwt_auth_make_token';
 COMMENT ON FUNCTION auth._make_token(uuid) IS
 'Internal: a random one-time token, as it is kept for checking and as it waits in the outbox';
 
+CREATE FUNCTION auth._token_unwraps(message_id uuid, wrapped_token bytea)
+RETURNS boolean LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'jwt_auth_token_unwraps';
+COMMENT ON FUNCTION auth._token_unwraps(uuid, bytea) IS
+'Internal: whether the token of a message can be had; NULL where it has none';
+
 CREATE FUNCTION auth._unwrap_token(message_id uuid, wrapped_token bytea)
 RETURNS text LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'jwt_auth_unwrap_token';
@@ -2782,10 +2788,16 @@ BEGIN
 	RETURN QUERY
 	WITH taken AS (
 		DELETE FROM auth.outbox o
-		WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x ORDER BY x.created_at LIMIT max_rows FOR UPDATE SKIP LOCKED))
+		WHERE o.id = ANY (ARRAY(SELECT x.id FROM auth.outbox x
+								WHERE coalesce(auth._token_unwraps(x.id, x.wrapped_token), true)
+								ORDER BY x.created_at LIMIT max_rows FOR UPDATE SKIP LOCKED))
 		RETURNING o.*)
 	SELECT t.id, t.kind, t.user_id, t.email, auth._unwrap_token(t.id, t.wrapped_token), t.expires_at
 	FROM taken t ORDER BY t.created_at;
+	-- One that cannot be unwrapped holds up no other, but is not kept quiet about.
+	IF NOT FOUND THEN
+		PERFORM auth._unwrap_token(o.id, o.wrapped_token) FROM auth.outbox o;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION auth.take_messages(int) IS

@@ -281,21 +281,23 @@ unwrap_with_file(const char *file, bytea *wrapped, const char *context, unsigned
 	return ok;
 }
 
-/*
- * Unwraps into palloc'd bytes, which the caller cleanses.  Raises where neither
- * the master key file nor the previous one, if there is any, is the one that
- * these bytes were wrapped under.
- */
-unsigned char *
-masterkey_unwrap(bytea *wrapped, const char *context, size_t *len)
+static bool
+is_damaged(bytea *wrapped)
 {
-	unsigned char key[MASTER_KEY_LEN];
+	return VARSIZE_ANY_EXHDR(wrapped) <= OVERHEAD || *VARDATA_ANY(wrapped) != WRAP_VERSION;
+}
+
+/*
+ * Unwraps into palloc'd bytes; NULL where neither the master key file nor the
+ * previous one, if there is any, is the one that these bytes were wrapped under.
+ */
+static unsigned char *
+try_unwrap(bytea *wrapped, const char *context, size_t *len)
+{
 	unsigned char *plain;
 
-	if (VARSIZE_ANY_EXHDR(wrapped) <= OVERHEAD || *VARDATA_ANY(wrapped) != WRAP_VERSION)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("wrapped key is damaged")));
+	if (is_damaged(wrapped))
+		return NULL;
 	*len = VARSIZE_ANY_EXHDR(wrapped) - OVERHEAD;
 	plain = palloc(*len);
 	if (unwrap_with_file(jwt_auth_master_key_file, wrapped, context, plain) ||
@@ -304,6 +306,37 @@ masterkey_unwrap(bytea *wrapped, const char *context, size_t *len)
 		return plain;
 
 	OPENSSL_cleanse(plain, *len);
+	pfree(plain);
+	return NULL;
+}
+
+/* Whether masterkey_unwrap() would return. */
+bool
+masterkey_unwraps(bytea *wrapped, const char *context)
+{
+	size_t		len;
+	unsigned char *plain = try_unwrap(wrapped, context, &len);
+
+	if (plain == NULL)
+		return false;
+	OPENSSL_cleanse(plain, len);
+	pfree(plain);
+	return true;
+}
+
+/* Unwraps into palloc'd bytes, which the caller cleanses, or raises. */
+unsigned char *
+masterkey_unwrap(bytea *wrapped, const char *context, size_t *len)
+{
+	unsigned char key[MASTER_KEY_LEN];
+	unsigned char *plain = try_unwrap(wrapped, context, len);
+
+	if (plain != NULL)
+		return plain;
+	if (is_damaged(wrapped))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("wrapped key is damaged")));
 	/* says it where there is none */
 	load_master_key(key, false);
 	OPENSSL_cleanse(key, sizeof(key));

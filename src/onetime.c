@@ -28,6 +28,7 @@
 #define TOKEN_HASH_LEN	32
 
 PG_FUNCTION_INFO_V1(jwt_auth_make_token);
+PG_FUNCTION_INFO_V1(jwt_auth_token_unwraps);
 PG_FUNCTION_INFO_V1(jwt_auth_unwrap_token);
 PG_FUNCTION_INFO_V1(jwt_auth_rewrap_token);
 
@@ -84,6 +85,15 @@ jwt_auth_make_token(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	return form_row(fcinfo, values, nulls);
+}
+
+/*
+ * _token_unwraps(message_id uuid, wrapped_token bytea) returns boolean
+ */
+Datum
+jwt_auth_token_unwraps(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(masterkey_unwraps(PG_GETARG_BYTEA_PP(1), token_context(PG_GETARG_DATUM(0))));
 }
 
 /*

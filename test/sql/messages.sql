@@ -319,6 +319,18 @@ SELECT count(*) > 0 AS back FROM auth.outbox;
 UPDATE auth.outbox SET expires_at = clock_timestamp() WHERE email LIKE 'g%';
 UPDATE auth.one_time_tokens SET expires_at = clock_timestamp() WHERE user_id = :'gail';
 SELECT * FROM auth.prune() WHERE relation IN ('outbox', 'one_time_tokens');
+-- one that cannot be unwrapped holds up no other, and is an error where there is none
+DO $$ BEGIN PERFORM auth.request_magic_link(email) FROM auth.users ORDER BY lower(email COLLATE "C"); END $$;
+UPDATE auth.outbox SET wrapped_token = CASE WHEN id = (SELECT id FROM auth.outbox ORDER BY created_at LIMIT 1) THEN '\x01'
+	ELSE set_byte(wrapped_token, 20, get_byte(wrapped_token, 20) # 1) END
+WHERE id IN (SELECT id FROM auth.outbox ORDER BY created_at LIMIT 2);
+BEGIN;
+SELECT count(*) AS took FROM auth.take_messages(1);
+SELECT count(*) > 1 AS took FROM auth.take_messages();
+SELECT count(*) AS left FROM auth.outbox;
+DO $$ BEGIN PERFORM auth.take_messages(); EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLSTATE; END $$;
+ROLLBACK;
+DELETE FROM auth.outbox WHERE id IN (SELECT id FROM auth.outbox ORDER BY created_at LIMIT 2);
 -- a role with the bundle reads no table
 SELECT auth.grant_access('regress_mailer', 'mailer');
 SET ROLE regress_mailer;
