@@ -1163,7 +1163,8 @@ CREATE FUNCTION auth._is_email(email text)
 RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 -- Without what a mail program would take for the end of one, or for several.
-SELECT email ~ '^[^]@[:space:][:cntrl:]"(),:;<>\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\[]+$' AND octet_length(email) <= 254
+-- E'': the caller has a say in what a backslash is elsewhere.
+SELECT email ~ E'^[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+$' AND octet_length(email) <= 254
 $$;
 COMMENT ON FUNCTION auth._is_email(text) IS
 'Internal: whether a text can be one address';
