@@ -2234,7 +2234,7 @@ BEGIN
 		WHEN jsonb_typeof(extra) IS DISTINCT FROM 'object' THEN 'extra must be a JSON object'
 		WHEN extra ?| '{iss,sub,aud,exp,nbf,iat,jti,type,role,email,email_verified,app_metadata,sid,client_id,auth_time,amr,csrf}'
 			THEN 'extra must not have a claim that the token gets anyway' END);
-	SELECT * INTO u FROM auth.users x WHERE x.id = issue_access_token.user_id;
+	u := auth._newest_user(user_id);
 	PERFORM auth._require_active(u);
 	no_session.client_id := client_id;
 	PERFORM auth._audit('access_token_issued', user_id, NULL, client_id);
