@@ -2332,7 +2332,7 @@ COMMENT ON FUNCTION auth._make_token(uuid) IS
 'Internal: a random one-time token, as it is kept for checking and as it waits in the outbox';
 
 CREATE FUNCTION auth._token_unwraps(message_id uuid, wrapped_token bytea)
-RETURNS boolean LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+RETURNS boolean LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100
 AS 'MODULE_PATHNAME', 'jwt_auth_token_unwraps';
 COMMENT ON FUNCTION auth._token_unwraps(uuid, bytea) IS
 'Internal: whether the token of a message can be had; NULL where it has none';
