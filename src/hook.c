@@ -40,6 +40,9 @@
 /* Bytes that no identifier and no password comes near. */
 #define MAX_CREDENTIAL	1024
 
+/* Hooks that may be called one in another; what goes deeper has no end. */
+#define MAX_RUNNING		8
+
 PG_FUNCTION_INFO_V1(jwt_auth_final_claims);
 PG_FUNCTION_INFO_V1(jwt_auth_credential_check);
 PG_FUNCTION_INFO_V1(jwt_auth_user_created);
@@ -221,6 +224,8 @@ call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
 
 	if (!OidIsValid(function))
 		raise_failed(hook, no_function(hook));
+	if (running >= MAX_RUNNING)
+		raise_failed(hook, "leads back to itself");
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &security);

@@ -197,6 +197,20 @@ SET regress.sqlstate = '57014';
 SELECT auth.login('ann@example.com', 'correct horse');
 SET jwt_auth.claims_hook = '';
 
+-- One that has itself called, as a function of ours would, comes to an end.
+SET jwt_auth.claims_hook = 'auth._final_claims';
+SELECT pg_temp.outcome(auth.login('ann@example.com', 'correct horse'));
+CREATE SEQUENCE app.calls;
+CREATE FUNCTION app.nested(user_id uuid, claims jsonb) RETURNS jsonb LANGUAGE plpgsql AS
+$$ BEGIN PERFORM nextval('app.calls'), auth.issue_access_token(user_id); RETURN claims; EXCEPTION WHEN external_routine_exception THEN RETURN claims; END $$;
+SET jwt_auth.claims_hook = 'app.nested';
+SELECT pg_temp.outcome(auth.login('ann@example.com', 'correct horse'));
+SELECT nextval('app.calls') - 1 AS calls;
+SET jwt_auth.claims_hook = '';
+SET jwt_auth.user_created_hook = 'auth._user_created';
+SELECT pg_temp.outcome(auth.register('zoe@example.com', 'correct horse'));
+SET jwt_auth.user_created_hook = '';
+
 --
 -- token_claims: what travels, of the claims that a token can do without
 --
