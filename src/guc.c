@@ -329,6 +329,17 @@ define_http_settings(void)
 							 &cookie_samesite, 0, samesites, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+/*
+ * The search path that our functions have, until the caller's GUC nest level
+ * ends.
+ */
+void
+guc_pin_search_path(void)
+{
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /* Defines the settings; called once, when the library is loaded. */
 void
 guc_init(void)

@@ -49,6 +49,8 @@ extern const JoseAlg *guc_first_algorithm(bool symmetric);
 extern const char *const guc_optional_claims[];
 extern bool guc_leaves_out(int claim);
 
+extern void guc_pin_search_path(void);
+
 extern void guc_init(void);
 
 #endif							/* JWT_AUTH_GUC_H */

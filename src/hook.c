@@ -226,8 +226,7 @@ call_hook(const Hook *hook, Datum first, Datum second, bool *isnull)
 		raise_failed(hook, no_function(hook));
 	if (running >= MAX_RUNNING)
 		raise_failed(hook, "leads back to itself");
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	guc_pin_search_path();
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	result = invoke_guarded(hook, function, first, second, isnull);
