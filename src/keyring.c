@@ -359,21 +359,25 @@ raise_no_key(void)
 static RingKey *
 signing_key(KeyPurpose purpose)
 {
+	static TableCommand lock_command = {.text = "LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE"};
+	static TableCommand create_command = {
+		.text = "SELECT auth.create_key($1, $2)",
+		.nargs = 2,.types = {TEXTOID, TEXTOID}
+	};
 	RingKey    *key = active_key(purpose);
-	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		args[2];
 
 	if (key != NULL)
 		return key;
 	if (XactReadOnly)
 		raise_no_key();
-	tables_run("LOCK TABLE auth.keys IN SHARE ROW EXCLUSIVE MODE", 0, NULL, NULL);
+	tables_run(&lock_command, NULL);
 	key = active_key(purpose);
 	if (key != NULL)
 		return key;
 	args[0] = CStringGetTextDatum(guc_first_algorithm(purpose == PURPOSE_REFRESH)->name);
 	args[1] = CStringGetTextDatum(purpose_names[purpose]);
-	tables_run("SELECT auth.create_key($1, $2)", 2, types, args);
+	tables_run(&create_command, args);
 	key = active_key(purpose);
 	if (key == NULL)
 		raise_no_key();
@@ -387,14 +391,16 @@ signing_key(KeyPurpose purpose)
 static void
 raise_longest_lifetime(const char *kid, int64 lifetime)
 {
-	Oid			types[2] = {TEXTOID, FLOAT8OID};
+	static TableCommand command = {
+		.text = "UPDATE auth.keys SET longest_lifetime = "
+		"greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
+		.nargs = 2,.types = {TEXTOID, FLOAT8OID}
+	};
 	Datum		args[2];
 
 	args[0] = CStringGetTextDatum(kid);
 	args[1] = Float8GetDatum(ceil((double) lifetime / USECS_PER_SEC));
-	if (tables_run("UPDATE auth.keys SET longest_lifetime = "
-				   "greatest(longest_lifetime, make_interval(secs => $2)) WHERE kid = $1",
-				   2, types, args) == 0)
+	if (tables_run(&command, args) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to a concurrently created key")));

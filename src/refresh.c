@@ -352,7 +352,10 @@ end_session(const pg_uuid_t *user_id, const pg_uuid_t *session_id, Datum reason)
 static void
 audit(const RefreshToken *token, RotationStatus status)
 {
-	Oid			types[4] = {TEXTOID, UUIDOID, UUIDOID, TEXTOID};
+	static TableCommand command = {
+		.text = "SELECT auth._audit($1, $2, $3, $4)",
+		.nargs = 4,.types = {TEXTOID, UUIDOID, UUIDOID, TEXTOID}
+	};
 	Datum		args[4];
 
 	if (status == ROTATION_ROTATED && strcmp(GetConfigOption("jwt_auth.audit", false, false), "all") != 0)
@@ -361,7 +364,7 @@ audit(const RefreshToken *token, RotationStatus status)
 	args[1] = UUIDPGetDatum(&token->user_id);
 	args[2] = UUIDPGetDatum(&token->session_id);
 	args[3] = CStringGetTextDatum(token->client_id);
-	tables_run("SELECT auth._audit($1, $2, $3, $4)", 4, types, args);
+	tables_run(&command, args);
 }
 
 /* Does what a genuine token calls for; false if the session's row has changed. */

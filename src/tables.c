@@ -19,7 +19,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -235,13 +234,25 @@ tables_update(AuthTable table, HeapTuple row, int n, const int *columns, Datum *
 	return false;
 }
 
+static SPIPlanPtr
+prepare(TableCommand *command)
+{
+	SPIPlanPtr	plan = SPI_prepare(command->text, command->nargs, command->types);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	return plan;
+}
+
 /*
- * Runs a command of ours in SQL: how many rows.  It runs as the owner of the
- * tables, whoever has called, and with the search path that our functions have.
- * Where it fails, user and search path come back with the transaction.
+ * Runs a command: how many rows.  It runs as the owner of the tables, whoever
+ * has called, and with the search path that our functions have.  Where it
+ * fails, user and search path come back with the transaction.
  */
 uint64
-tables_run(const char *command, int nargs, Oid *types, Datum *args)
+tables_run(TableCommand *command, Datum *args)
 {
 	Relation	rel = open_table(TABLE_USERS, AccessShareLock);
 	Oid			owner = rel->rd_rel->relowner;
@@ -257,9 +268,11 @@ tables_run(const char *command, int nargs, Oid *types, Datum *args)
 	guc_pin_search_path();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	result = SPI_execute_with_args(command, nargs, types, args, NULL, false, 0);
+	if (command->plan == NULL)
+		command->plan = prepare(command);
+	result = SPI_execute_plan(command->plan, args, NULL, false, 0);
 	if (result < 0)
-		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
 	rows = SPI_processed;
 	SPI_finish();
 	AtEOXact_GUC(true, nest_level);

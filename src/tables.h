@@ -9,6 +9,7 @@
 
 #include "access/genam.h"
 #include "access/htup.h"
+#include "executor/spi.h"
 #include "utils/relcache.h"
 
 typedef enum AuthTable
@@ -97,6 +98,15 @@ typedef struct TableCopy
 	bool		valid;
 } TableCopy;
 
+/* A command of ours in SQL, prepared once for each backend. */
+typedef struct TableCommand
+{
+	const char *text;
+	int			nargs;
+	Oid			types[4];
+	SPIPlanPtr	plan;
+} TableCommand;
+
 /* Counts the changes of tables with a copy, as far as this backend has heard. */
 extern uint64 tables_changes;
 
@@ -106,7 +116,7 @@ extern void tables_scan_end(TableScan *scan);
 extern HeapTuple tables_fetch(AuthTable table, int nkeys, const Datum *keys, Datum *values, bool *nulls);
 extern Datum tables_fetch_row(AuthTable table, int nkeys, const Datum *keys);
 extern bool tables_update(AuthTable table, HeapTuple row, int n, const int *columns, Datum *values);
-extern uint64 tables_run(const char *command, int nargs, Oid *types, Datum *args);
+extern uint64 tables_run(TableCommand *command, Datum *args);
 
 extern void *tables_copy(TableCopy *copy);
 extern void tables_watch(TableCopy *copy);
