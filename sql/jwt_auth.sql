@@ -1454,6 +1454,16 @@ $$;
 COMMENT ON FUNCTION auth._forget_failures(bytea, text) IS
 'Internal: forgets the failed logins of an identifier, of one source or all';
 
+CREATE FUNCTION auth._forget_user_failures(u auth.users)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, auth._own_identifier(u.id)]) i;
+END
+$$;
+COMMENT ON FUNCTION auth._forget_user_failures(auth.users) IS
+'Internal: forgets all failures of a user, by whatever they were counted';
+
 CREATE FUNCTION auth._credential_check(identifier text, password text, identifier_hash bytea, source text, network text,
 	OUT user_id uuid, OUT wait int)
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -2113,7 +2123,7 @@ DECLARE
 BEGIN
 	SELECT * INTO u FROM auth.users x WHERE x.id = unlock_user.user_id;
 	PERFORM auth._changed_user(u, 'user_unlocked');
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, auth._own_identifier(u.id)]) i;
+	PERFORM auth._forget_user_failures(u);
 END
 $$;
 COMMENT ON FUNCTION auth.unlock_user(uuid) IS
@@ -2281,7 +2291,7 @@ BEGIN
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL, details = NULL WHERE e.user_id = OLD.id;
 	UPDATE auth.audit_log e SET ip = NULL, user_agent = NULL
 	WHERE e.actor_id = OLD.id AND e.actor_id IS DISTINCT FROM e.user_id;
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[OLD.email, OLD.username, auth._own_identifier(OLD.id)]) i;
+	PERFORM auth._forget_user_failures(OLD);
 	DELETE FROM auth.message_pace p
 	WHERE (p.kind, p.name_hash) IN (
 		SELECT x.kind, x.name_hash FROM auth.message_pace x
@@ -2657,7 +2667,7 @@ BEGIN
 	PERFORM auth._send_paced('password_changed', u, u.email);
 	PERFORM auth._void_tokens(u.id);
 	PERFORM auth._end_sessions(u.id, NULL, 'password_changed');
-	PERFORM auth._forget_failures(auth._identifier_hash(i)) FROM unnest(ARRAY[u.email, u.username, auth._own_identifier(u.id)]) i;
+	PERFORM auth._forget_user_failures(u);
 	PERFORM auth._audit('password_reset', u.id);
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
