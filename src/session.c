@@ -30,6 +30,7 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -94,7 +95,7 @@ static Identity parsed_identity;
  */
 static TimestampTz answer_statement = DT_NOBEGIN;
 static ClaimSet *answer;		/* NULL: nobody is signed in */
-static uint64 answers;			/* how many there were */
+static uint64 answers = 1;		/* how many were found or forgotten */
 
 static bool
 check_claims(char **newval, void **extra, GucSource source)
@@ -107,12 +108,19 @@ check_claims(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+static void
+forget_answer(void)
+{
+	answer_statement = DT_NOBEGIN;
+	answers++;
+}
+
 /* The assign hook of what claims are read from. */
 static void
 forget_claims(const char *newval, void *extra)
 {
 	parsed_from = FROM_NOTHING;
-	answer_statement = DT_NOBEGIN;
+	forget_answer();
 }
 
 /* A number above all that are void, in a parallel worker too. */
@@ -161,14 +169,14 @@ check_denied(double *newval, void **extra, GucSource source)
 static void
 assign_denied(double newval, void *extra)
 {
-	answer_statement = DT_NOBEGIN;
+	forget_answer();
 }
 
 /* What was verified for one transaction does not outlive it. */
 static void
 on_transaction_event(XactEvent event, void *arg)
 {
-	answer_statement = DT_NOBEGIN;
+	forget_answer();
 }
 
 static void
@@ -457,9 +465,8 @@ find_answer(void)
 	ClaimSource source = claims_source();
 	JoseStatus	status = JOSE_OK;
 
-	answer_statement = DT_NOBEGIN;
+	forget_answer();
 	answer = NULL;
-	answers++;
 	if (source == FROM_CLAIMS)
 		read_fixed_claims();
 	else if (source == FROM_TOKEN)
@@ -617,10 +624,41 @@ jwt_auth_verified_uid(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(uid);
 }
 
+/* Whether the next statement is to be heard of. */
+static bool statement_is_watched;
+
+static void
+on_next_message(void *arg)
+{
+	statement_is_watched = false;
+	forget_answer();
+}
+
+/*
+ * Has the answer forgotten before the next statement, so that whoever compares
+ * "answers" need not ask for the time; false where that cannot be had.  A
+ * client's backend resets MessageContext for each message, and no statement
+ * begins without one; a parallel worker has one statement in its life.
+ */
+static bool
+watch_statement(void)
+{
+	static MemoryContextCallback callback = {.func = on_next_message};
+
+	if (IsParallelWorker())
+		return true;
+	if (MyBackendType != B_BACKEND)
+		return false;
+	if (!statement_is_watched)
+		MemoryContextRegisterResetCallback(MessageContext, &callback);
+	statement_is_watched = true;
+	return true;
+}
+
 /* What uid() has returned at one place of a plan, and for which answer. */
 typedef struct SeenUid
 {
-	uint64		answers;
+	uint64		answers;		/* 0: for none that lasts */
 	pg_uuid_t	uid;			/* never changed: it may be in use still */
 } SeenUid;
 
@@ -639,7 +677,7 @@ see_uid(FunctionCallInfo fcinfo)
 		seen->uid = parsed_identity.uid;
 		flinfo->fn_extra = seen;
 	}
-	seen->answers = answers;
+	seen->answers = answer_statement != DT_NOBEGIN && watch_statement() ? answers : 0;
 	PG_RETURN_UUID_P(&seen->uid);
 }
 
@@ -653,8 +691,7 @@ jwt_auth_uid(PG_FUNCTION_ARGS)
 {
 	SeenUid    *seen = fcinfo->flinfo->fn_extra;
 
-	if (unlikely(seen == NULL || seen->answers != answers ||
-				 answer_statement != GetCurrentStatementStartTimestamp()))
+	if (unlikely(seen == NULL || seen->answers != answers))
 		return see_uid(fcinfo);
 	PG_RETURN_UUID_P(&seen->uid);
 }

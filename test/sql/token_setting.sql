@@ -204,6 +204,21 @@ SELECT who();
 SELECT auth.set_active(:'bob_id', false);
 SELECT who();
 ROLLBACK;
+-- so they are where one plan goes through several statements: of a cursor, and of an expression of PL/pgSQL
+BEGIN;
+SET LOCAL jwt_auth.token = :'bob';
+DECLARE c CURSOR FOR SELECT auth.uid() = :'bob_id' AS bob FROM generate_series(1, 2);
+FETCH c;
+UPDATE auth.refresh_tokens SET revoked_at = now() WHERE user_id = :'bob_id';
+FETCH c;
+ROLLBACK;
+CREATE FUNCTION my_id() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RETURN auth.uid(); END';
+BEGIN;
+SET LOCAL jwt_auth.token = :'bob';
+SELECT my_id() = :'bob_id' AS bob;
+UPDATE auth.refresh_tokens SET revoked_at = now() WHERE user_id = :'bob_id';
+SELECT my_id() = :'bob_id' AS bob;
+ROLLBACK;
 -- A procedure is one statement of many transactions
 CREATE PROCEDURE between_commits() LANGUAGE plpgsql AS $$
 BEGIN
