@@ -1788,20 +1788,23 @@ $$;
 COMMENT ON FUNCTION auth._require_uid() IS
 'Internal: the verified user, or error 28000, with the reason where a token in jwt_auth.token is no good';
 
-CREATE FUNCTION auth._session_problem(user_id uuid)
+CREATE FUNCTION auth._session_problem(u auth.users)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	s auth.refresh_tokens := auth._newest_session(user_id, auth.session_id());
+	s auth.refresh_tokens := auth._newest_session(u.id, auth.session_id());
 BEGIN
 	IF auth.session_id() IS NOT NULL AND (s.session_id IS NULL OR s.revoked_at IS NOT NULL) THEN
 		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
 	END IF;
+	IF NOT u.is_active THEN
+		RETURN auth._error(400, 'invalid_grant', 'user_banned', 'this account is disabled');
+	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION auth._session_problem(uuid) IS
-'Internal: the error object where this session of the user has ended since its claims were verified, or NULL; the caller has locked the user''s row';
+COMMENT ON FUNCTION auth._session_problem(auth.users) IS
+'Internal: the error object where the session has ended, or the user was disabled, since the claims were verified, or NULL; the caller has locked the user''s row';
 
 CREATE FUNCTION auth.logout(scope text DEFAULT 'all')
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1941,7 +1944,7 @@ BEGIN
 		END;
 	END LOOP;
 	-- Whoever ends this session has seen this change, or is seen.
-	problem := auth._session_problem(signed_in);
+	problem := auth._session_problem(u);
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
@@ -1977,14 +1980,20 @@ BEGIN
 		RETURN auth._error(400, 'invalid_request', 'validation_failed',
 						   auth._profile_problem(NULL, username, user_metadata));
 	END IF;
+	-- Whoever ends this session has seen this change, or is seen.
+	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	problem := auth._session_problem(u);
+	IF problem IS NOT NULL THEN
+		RETURN problem;
+	END IF;
 	UPDATE auth.users x
 	SET user_metadata = coalesce(update_me.user_metadata, x.user_metadata),
 		username = coalesce(update_me.username, x.username), updated_at = clock_timestamp()
 	WHERE x.id = signed_in
 	RETURNING * INTO u;
-	IF NOT FOUND THEN
-		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
-	END IF;
 	PERFORM auth._audit('user_updated', signed_in, auth.session_id());
 	PERFORM auth._respond(NULL);
 	RETURN auth._user_json(u);
@@ -2525,7 +2534,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
 	END IF;
-	problem := auth._session_problem(signed_in);
+	problem := auth._session_problem(u);
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
