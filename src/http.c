@@ -15,6 +15,7 @@
 
 #include <openssl/crypto.h>
 
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -262,10 +263,29 @@ same_token(const Jwt *jwt, bool has_header)
 }
 
 /*
+ * Whether a cookie that is refused will never be good again.  One that has
+ * expired stays until it is refreshed, or the next request would be anonymous;
+ * one of a clock that is ahead is good in a moment; and a standby may not have
+ * heard yet of its session, user or key.
+ */
+static bool
+is_final(JoseStatus status)
+{
+	switch (status)
+	{
+		case JOSE_TOKEN_EXPIRED:
+		case JOSE_TOKEN_NOT_YET_VALID:
+		case JOSE_ISSUED_IN_FUTURE:
+			return false;
+		default:
+			return !RecoveryInProgress();
+	}
+}
+
+/*
  * Answers 401 through PostgREST, or 403 where the token is good but what it is
  * used for is not: the SQLSTATE PGRST lets message and detail set the whole
- * answer.  A cookie that will never be good again is taken back; one that has
- * expired stays until it is refreshed, or the next request would be anonymous.
+ * answer.  A cookie that will never be good again is taken back.
  */
 pg_noreturn static void
 raise_refused(JoseStatus status, bool by_cookie)
@@ -279,7 +299,7 @@ raise_refused(JoseStatus status, bool by_cookie)
 	if (status != JOSE_BAD_CSRF_TOKEN)
 		challenge = psprintf("\"WWW-Authenticate\":\"Bearer error=\\\"%s\\\", error_description=\\\"%s\\\"\"",
 							 forbidden ? "insufficient_scope" : "invalid_token", jose_message(status));
-	if (by_cookie && !forbidden && status != JOSE_TOKEN_EXPIRED)
+	if (by_cookie && !forbidden && is_final(status))
 		set_cookie = psprintf(",\"Set-Cookie\":\"%s\"", cookie_header(&access_cookie, "", 0));
 	ereport(ERROR,
 			(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),

@@ -242,6 +242,12 @@ is(who($stale), '401 reason: token_expired', '... and not the next time');
 ($status) = fetch($stale, 'POST', '/rpc/refresh', {});
 is($status, 200, '... until it is refreshed');
 is(who($stale), 'authenticated ann@example.com', '... and good again');
+my $early = sql(<<"SQL");
+SELECT auth.jwt_sign((auth.jwt_decode('$ann->{$access}{value}')).payload || '{"iat": 4000000000, "exp": 4000000900}')
+SQL
+my $ahead = jar($access => $early);
+is(who($ahead), '401 reason: issued_in_future', 'a token of a clock that is ahead');
+is($ahead->{$access}{value}, $early, '... stays, since it will be good');
 $ann = login('ann');
 $stale = jar($access => $expired);
 ($status, $json) = send_request($stale, 'POST', '/rpc/refresh', {});

@@ -255,6 +255,34 @@ sql("SELECT auth.revoke_key('$kid')");
 everywhere($bob->{access_token}, 'reason: unknown_kid', 'a revoked key');
 $_->quit foreach values %sessions;
 
+# A page that reads here, a moment after it has signed in there, keeps its cookie.
+sub cookie_fate
+{
+	my ($server, $cookie) = @_;
+	my (undef, $stdout, $stderr) = $server->psql('postgres', <<"SQL");
+SELECT set_config('request.method', 'GET', false) = set_config('request.cookies', '{"__Host-jwt_auth": "$cookie"}', false);
+SELECT auth.pre_request()
+SQL
+
+	return join ' ', $stderr =~ /reason: (\w+)/, $stderr =~ /"Set-Cookie":"(__Host-jwt_auth=;)/;
+}
+
+sql("SELECT auth.set_client('web', cookies => true)");
+$primary->wait_for_catchup($standby);
+on_standby('SELECT pg_wal_replay_pause()');
+sql(<<'SQL') =~ /__Host-jwt_auth=([^;]+)/;
+BEGIN;
+SELECT set_config('request.headers', '{"content-type": "application/json"}', true);
+DO $$ BEGIN PERFORM auth.login(username => 'ann', password => 'correct horse', client_id => 'web'); END $$;
+SELECT current_setting('response.headers');
+COMMIT
+SQL
+my $cookie = $1;
+is(cookie_fate($standby, $cookie), 'session_ended', 'a cookie whose session has not been replayed yet is not taken back');
+on_standby('SELECT pg_wal_replay_resume()');
+sql("SELECT auth.revoke_sessions('$ann_id')");
+is(cookie_fate($primary, $cookie), 'session_ended __Host-jwt_auth=;', '... as it is where its end is certain');
+
 # The first key is the primary's to make.
 sql('TRUNCATE auth.keys');
 $primary->wait_for_catchup($standby);
