@@ -111,6 +111,18 @@ is_read(void)
 }
 
 /*
+ * Whether it is the browser itself that asks, for a page or a part of one (Fetch
+ * Metadata), and no script, which could refresh a session.
+ */
+static bool
+loads_page(void)
+{
+	char	   *destination = request_header("sec-fetch-dest");
+
+	return destination != NULL && strcmp(destination, "empty") != 0 && is_read();
+}
+
+/*
  * Adds to the headers of the answer, unless the same is among them.  As text:
  * what somebody left there must not raise now.
  */
@@ -349,7 +361,8 @@ switch_role(const char *role)
 /*
  * Signs the owner of the access cookie in.  Only a token that was issued as a
  * cookie is taken from one; and since browsers send cookies with requests of any
- * site's making, what is no read has to prove that it knows the CSRF token.
+ * site's making, what is no read has to prove that it knows the CSRF token.  A
+ * token that is no good must not keep away the page that would refresh it.
  */
 static JoseStatus
 take_cookie(const char *cookie)
@@ -358,15 +371,16 @@ take_cookie(const char *cookie)
 	Identity	identity;
 	Jwt			jwt;
 	char	   *csrf;
-	JoseStatus	status = session_sign_in(token, true, &jwt, &identity);
+	JoseStatus	status;
 
+	if (!same_token(NULL, false))
+		return JOSE_AMBIGUOUS_TOKEN;
+	status = session_sign_in(token, true, &jwt, &identity);
 	if (status != JOSE_OK)
-		return status;
+		return jose_reason(status) != NULL && loads_page() ? JOSE_OK : status;
 	csrf = claims_string(jwt.payload.json, "csrf");
 	if (identity.outside || csrf == NULL)
 		return JOSE_WRONG_TOKEN_TYPE;
-	if (!same_token(NULL, false))
-		return JOSE_AMBIGUOUS_TOKEN;
 	if (!is_read() && !has_csrf_token(csrf))
 		return JOSE_BAD_CSRF_TOKEN;
 	/* shared caches know to keep off answers to Authorization alone */

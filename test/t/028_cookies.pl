@@ -239,6 +239,12 @@ SQL
 my $stale = { %$ann, $access => { value => $expired, path => '/' } };
 is(who($stale), '401 reason: token_expired', 'an expired token is not anonymous');
 is(who($stale), '401 reason: token_expired', '... and not the next time');
+is(who($stale, 'Sec-Fetch-Dest' => 'empty'), '401 reason: token_expired', '... which a script is told');
+is(who($stale, 'Sec-Fetch-Dest' => $_), 'anon ', "... but keeps no $_ away") foreach 'document', 'script', 'style';
+is(who(jar($access => 'x'), 'Sec-Fetch-Dest' => 'document'), 'anon ', '... nor does one that is no token');
+($status) = fetch($stale, 'POST', '/rpc/who', {}, 'Sec-Fetch-Dest' => 'document');
+is($status, 401, '... while a form is refused');
+is(who($ann, 'Sec-Fetch-Dest' => 'document'), 'authenticated ann@example.com', 'a page is shown to whom the cookie signs in');
 ($status) = fetch($stale, 'POST', '/rpc/refresh', {});
 is($status, 200, '... until it is refreshed');
 is(who($stale), 'authenticated ann@example.com', '... and good again');
