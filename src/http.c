@@ -28,6 +28,7 @@
 #include "errors.h"
 #include "guc.h"
 #include "issuer.h"
+#include "keyring.h"
 #include "session.h"
 
 #define MAX_USER_AGENT	500		/* bytes */
@@ -243,8 +244,9 @@ has_csrf_token(const char *csrf)
  * says is believed only in so far as it is a reason to refuse.
  *
  * Where we know of no role it should be the anonymous one, but may as well come
- * from a token of an outside issuer, whose other claims are all alike, or that
- * has no others and stands in a header that we do not read.
+ * from a token of an outside issuer, whose other claims are all alike, or from one
+ * of theirs or of an imported key that has no others and stands in a header that
+ * we do not read.
  */
 static bool
 same_token(const Jwt *jwt, bool has_header)
@@ -259,7 +261,7 @@ same_token(const Jwt *jwt, bool has_header)
 		return true;			/* not PostgREST */
 	if (jwt == NULL)
 		return JB_ROOT_COUNT(theirs.json) == 1 && claims_member(theirs.json, "role") != NULL &&
-			!(has_header && outside_roles);
+			!(has_header && (outside_roles || keyring_has_foreign_key()));
 	for (size_t i = 0; i < lengthof(names); i++)
 	{
 		char	   *ours = claims_string(jwt->payload.json, names[i]);

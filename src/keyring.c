@@ -319,6 +319,23 @@ verify_signature(Jwt *jwt, KeyPurpose purpose, TimestampTz now)
 	return status;
 }
 
+/* Whether a key that is published may have signed what is no token of ours. */
+bool
+keyring_has_foreign_key(void)
+{
+	List	   *ring = tables_copy(&ring_copy);
+	ListCell   *cell;
+
+	foreach(cell, ring)
+	{
+		RingKey    *key = lfirst(cell);
+
+		if (key->imported && key->purpose == PURPOSE_ACCESS && key->public_jwk != NULL && !key->revoked)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Verifies an opened token that this database has issued: signature, then
  * claims.

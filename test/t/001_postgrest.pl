@@ -12,7 +12,7 @@ use lib "$FindBin::RealBin/lib";
 use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Postgrest qw(start_postgrest);
+use Postgrest qw(start_postgrest wait_until);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -421,9 +421,22 @@ ok($accepted, 'PostgREST takes the new key');
 is_deeply(notes_of($after->{access_token}), ['buy milk'], '... and rows are seen with it');
 is_deeply(notes_of($alice->{access_token}), ['buy milk'], 'tokens of the old key live on');
 
+# A key that was brought along may have signed a role for ever, and nothing else.
+
+my $old_system = sql("SELECT auth.jwk_generate('ES256', 'old')");
+my $bare_role = sql("SELECT auth.jwt_sign('{\"role\": \"authenticated\"}', '$old_system'::jsonb)");
+sql("SELECT auth.import_key('$old_system', activate => false)");
+ok(wait_until(sub { ((request('GET', '/notes', $bare_role))[1]{details} // '') eq 'reason: missing_claim' }),
+	'PostgREST takes what an imported key has signed, and pre_request() does not');
+is(status_with("Bearer\t$bare_role"), 401, '... behind a tab neither');
+is(status_with("Bearer $bare_role", 'Basic x'), 401, '... nor before another scheme');
+is(status_with('Basic x'), 401, 'another scheme cannot be told from that');
+sql("SELECT auth.revoke_key('old')");
+is(status_with('Basic x'), 200, '... as long as there is such a key');
+
 # What the logs say
 
-$secrets{$_} = 'token' foreach $expired, $other_key;
+$secrets{$_} = 'token' foreach $expired, $other_key, $bare_role;
 foreach my $log ($node->logfile, $postgrest_log)
 {
 	my $text = slurp_file($log);
