@@ -86,11 +86,13 @@ sub answer
 	$headers{'Content-Type'} //= 'application/json' if defined $body;
 	my $answer;
 
-	# PostgREST, which connects anew on a machine that is too busy, answers for itself
+	# PostgREST, which connects anew on a machine that is too busy, answers for itself;
+	# and where set() has ended the connection of a reload, it needs another
 	wait_until(sub {
 		$answer = HTTP::Tiny->new->request($method, $api . $path,
 			{ headers => \%headers, content => ref $body ? encode_json($body) : $body // '' });
-		return $answer->{content} !~ /"PGRST002"/;
+		sql("NOTIFY pgrst, 'reload config'") if $answer->{content} =~ /"PGRST300"/;
+		return $answer->{content} !~ /"PGRST(002|300)"/;
 	});
 	my $json = eval { JSON::PP->new->utf8->allow_nonref->decode($answer->{content}) };
 	my $got = $answer->{headers};
