@@ -51,13 +51,21 @@ sub walwriter
 	return sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
 }
 
-# After a process was killed, every other one is started anew.
+# After a process was killed, every other one is started anew.  The query goes as an
+# argument: while there is no server, psql ends without reading its input.
 sub wait_for_recovery
 {
 	my ($walwriter) = @_;
+	my $query = "SELECT pid <> $walwriter FROM pg_stat_activity WHERE backend_type = 'walwriter'";
 
-	$node->poll_query_until('postgres', "SELECT pid <> $walwriter FROM pg_stat_activity WHERE backend_type = 'walwriter'")
-	  or die 'no recovery';
+	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		my ($answer) = run_command([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', $query ]);
+
+		return if $answer eq 't';
+		usleep(100_000);
+	}
+	die 'no recovery';
 }
 
 #
