@@ -891,11 +891,15 @@ COMMENT ON FUNCTION auth._user_agent() IS
 CREATE FUNCTION auth._forwarded_ip()
 RETURNS inet LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	address text;
 BEGIN
-	-- What stands last is what the nearest proxy has seen.
-	RETURN btrim(regexp_replace(current_setting('request.headers', true)::jsonb
-								->> lower(nullif(auth._setting('client_ip_header'), '') COLLATE "C"),
-								'^.*,', ''))::inet;
+	-- What stands last is what the nearest proxy has seen, maybe with its port.
+	address := btrim(regexp_replace(current_setting('request.headers', true)::jsonb
+									->> lower(nullif(auth._setting('client_ip_header'), '') COLLATE "C"),
+									'^.*,', ''));
+	RETURN coalesce(substring(address FROM '^[[](.*)[]](?::[0-9]+)?$'), substring(address FROM '^([0-9.]+):[0-9]+$'),
+					address)::inet;
 EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
 END

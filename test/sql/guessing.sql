@@ -62,6 +62,10 @@ SELECT pg_temp.attempts('ann@example.com', 'guess', 4) AS elsewhere;
 SELECT set_config('request.headers', '{"x-forwarded-for": "192.0.2.1"}', false);
 SELECT pg_temp.attempts('ann@example.com', 'guess', 1) AS at_home, pg_temp.answer(auth.login('ann@example.com', 'correct horse'));
 SELECT * FROM pg_temp.waits();
+-- Some proxies say the port as well.
+SELECT forwarded, auth._client_network()
+FROM unnest('{2001:db8::1,192.0.2.1:49152,[2001:db8::1],[2001:db8::1]:49152,198.51.100.7:1\,192.0.2.1:2,192.0.2.1:port,[],:1}'::text[]) forwarded,
+	 set_config('request.headers', jsonb_build_object('x-forwarded-for', forwarded)::text, false);
 -- What is no address is the connection's, which is none here.
 SELECT set_config('request.headers', '{"x-forwarded-for": "not an address"}', false);
 SELECT auth._client_ip();
