@@ -129,7 +129,10 @@ hash_places(void)
 	return Max((int) sysconf(_SC_NPROCESSORS_ONLN) / 4, 1);
 }
 
-/* Takes one of so many places if one is free. */
+/*
+ * Takes one of so many places if one is free.  Its own is: a credential_check that
+ * sets a password is called in one.
+ */
 static bool
 take_place(LOCKTAG *place, int places)
 {
@@ -137,7 +140,7 @@ take_place(LOCKTAG *place, int places)
 	{
 		/* the last field tells these from the locks of pg_advisory_lock */
 		SET_LOCKTAG_ADVISORY(*place, InvalidOid, HASH_LOCK_CLASS, i, 3);
-		if (LockAcquire(place, ExclusiveLock, false, true) == LOCKACQUIRE_OK)
+		if (LockAcquire(place, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL)
 			return true;
 	}
 	return false;

@@ -313,6 +313,20 @@ $$ SELECT '00000000-0000-0000-0000-00000000000a'::uuid FROM pg_locks WHERE pid =
 SET jwt_auth.credential_check = 'app.place';
 SELECT pg_temp.outcome(auth.login(username => 'x', password => 'x')) AS in_a_place;
 SELECT count(*) AS places FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory';
+-- One that moves a password here, for the next login, hashes it in the same place.
+CREATE FUNCTION app.moves(identifier text, password text) RETURNS uuid LANGUAGE sql AS
+$$ SELECT auth.set_password('00000000-0000-0000-0000-00000000000a', password); SELECT '00000000-0000-0000-0000-00000000000a'::uuid $$;
+SET jwt_auth.credential_check = 'app.moves';
+BEGIN;
+SET LOCAL jwt_auth.max_concurrent_hashes = 2;
+SELECT pg_temp.outcome(auth.login(username => 'zoe', password => 'battery staple')) AS moves;
+SELECT count(*) AS places FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory';
+ROLLBACK;
+BEGIN;
+SET LOCAL jwt_auth.max_concurrent_hashes = 1;
+SELECT pg_temp.outcome(auth.login(username => 'zoe', password => 'battery staple')) AS moves;
+SELECT left(password_hash, 7) AS hash FROM auth.users WHERE id = '00000000-0000-0000-0000-00000000000a';
+ROLLBACK;
 SET jwt_auth.credential_check = 'app.knows';
 
 --
