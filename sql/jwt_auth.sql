@@ -531,7 +531,7 @@ BEGIN
 	IF pem IS NULL OR algorithm IS NULL THEN
 		RAISE EXCEPTION 'pem and algorithm must not be NULL' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF pem ~ '^\s*\{' THEN
+	IF pem ~ '^[[:space:]]*[{]' THEN
 		RAISE EXCEPTION 'key looks like a JWK but was given as PEM'
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use auth.import_key().';
 	END IF;
@@ -1266,7 +1266,7 @@ BEGIN
 	-- the same statement.  One that raises for an error object alone would undo
 	-- what a wrong password or a reused token leaves behind, so it is refused
 	-- now: all of them name a column of "pgrst_source" in quotes.
-	IF current_query() ~ '"pgrst_source"' AND current_query() ~ '"\.("([^"]|"")*")(?!\()' THEN
+	IF current_query() ~ '"pgrst_source"' AND current_query() ~ '"[.]("([^"]|"")*")(?![(])' THEN
 		RAISE EXCEPTION 'the answer of %() cannot be filtered', function
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -2153,7 +2153,7 @@ DECLARE
 		auth._profile_problem(email, username, coalesce(user_metadata, '{}')),
 		auth._profile_problem(NULL, NULL, coalesce(app_metadata, '{}')),
 		CASE WHEN role IS NOT NULL THEN auth._role_problem(role) END,
-		CASE WHEN password_hash !~ '^\$2[aby]\$(0[4-9]|1[0-6])\$[./0-9A-Za-z]{53}$'
+		CASE WHEN password_hash !~ '^[$]2[aby][$](0[4-9]|1[0-6])[$][./0-9A-Za-z]{53}$'
 			 THEN 'password_hash is not a bcrypt hash of a cost from 4 to 16' END);
 	u auth.users;
 BEGIN
@@ -3187,7 +3187,7 @@ FROM auth.session_status s GROUP BY s.state, s.client_id
 UNION ALL
 -- Zero is said of those that one would alert on.
 SELECT 'jwt_auth_events_last_hour', jsonb_strip_nulls(jsonb_build_object('event', e.event, 'reason', e.reason)), sum(e.n)
-FROM (SELECT l.event, CASE WHEN l.event LIKE '%\_failed' THEN l.details ->> 'reason' END AS reason, 1 AS n
+FROM (SELECT l.event, CASE WHEN l.event ~ '_failed$' THEN l.details ->> 'reason' END AS reason, 1 AS n
 	  FROM auth.audit_log l WHERE l.at > statement_timestamp() - interval '1 hour'
 	  UNION ALL
 	  VALUES ('login', NULL, 0), ('login_locked', NULL, 0), ('refresh_reused', NULL, 0), ('registered', NULL, 0)) e
@@ -3514,7 +3514,7 @@ SELECT c.item, c.found IS NULL, CASE WHEN c.found IS NOT NULL THEN format(c.hint
 FROM (VALUES
 	('preloading',
 	 CASE WHEN NOT EXISTS (SELECT FROM unnest(string_to_array(current_setting('shared_preload_libraries'), ',')) l
-						   WHERE l ~ '^[ "]*(.*/)?jwt_auth(\.so)?[ "]*$') THEN '' END,
+						   WHERE l ~ '^[ "]*(.*/)?jwt_auth([.]so)?[ "]*$') THEN '' END,
 	 'Add jwt_auth to shared_preload_libraries and restart the server: until then rolled back guesses do not count, and a job of yours has to call auth.prune().'),
 	('issuer', CASE auth._setting('issuer') WHEN '' THEN '' END,
 	 'Set jwt_auth.issuer, or tokens of this database are not told from others'' with the same keys.'),
@@ -3931,7 +3931,7 @@ BEGIN
 	IF auth._client_policy(client_id) IS NULL THEN
 		RAISE EXCEPTION 'unknown client' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	IF concat(schema_name, anon, authenticator) ~ '["\\[:cntrl:]]' THEN
+	IF concat(schema_name, anon, authenticator) ~ E'["\\\\[:cntrl:]]' THEN
 		RAISE EXCEPTION 'names must not have quotes, backslashes or control characters: postgrest.conf cannot hold them'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;

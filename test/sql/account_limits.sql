@@ -16,7 +16,8 @@ SELECT auth.grant_access('regress_admin', 'admin'), auth.grant_access('regress_c
 CREATE FUNCTION pg_temp.outcome(answer jsonb) RETURNS text LANGUAGE sql AS
 $$ SELECT coalesce(answer ->> 'error_code', 'ok') $$;
 
--- No address has a backslash, whatever the caller takes one for in SQL (19 has one way alone)
+-- What a backslash is in SQL is the caller's to say, of a function's body too (19 has
+-- one way alone): no address has one, no name in postgrest.conf, and all else is the same.
 BEGIN;
 DO $$ BEGIN
 	IF current_setting('server_version_num')::int < 190000 THEN
@@ -25,7 +26,16 @@ DO $$ BEGIN
 	END IF;
 END $$;
 SELECT pg_temp.outcome(auth.register('ann' || chr(92) || '@example.com', 'correct horse'));
+SELECT auth.create_user('bob@example.com', 'correct horse') IS NOT NULL AS create_user;
+SELECT auth.import_pem(auth.jwk_to_pem(auth.jwk_generate('ES256')), 'ES256') IS NOT NULL AS import_pem;
+SELECT pg_temp.outcome(auth.login('bob@example.com', 'wrong')) AS "pgrst_source";
+SAVEPOINT s;
+SELECT pg_temp.outcome(auth.login('bob@example.com', 'wrong')) AS filtered FROM (SELECT 1 AS x) AS "pgrst_source" WHERE "pgrst_source"."x" = 1;
+ROLLBACK TO s;
+SELECT auth.create_api('a' || chr(92));
 ROLLBACK;
+SELECT proname AS reads_a_backslash_two_ways FROM pg_proc
+WHERE pronamespace = 'auth'::regnamespace AND strpos(regexp_replace(prosrc, $$E'([^'\\]|\\.|'\s*')*'$$, '', 'g'), chr(92)) > 0;
 
 --
 -- Passwords: registered with one spelling, tried with others
