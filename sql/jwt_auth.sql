@@ -1376,8 +1376,9 @@ COMMENT ON FUNCTION auth._login_source(uuid) IS
 CREATE FUNCTION auth._identifier_hash(identifier text)
 RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
--- No name is as long as that.
-SELECT sha256(convert_to(lower(left(identifier, 1000) COLLATE "C"), 'UTF8'))
+-- No name is as long as that.  Bytes as they are here: SQL_ASCII has some that are
+-- text in no encoding.
+SELECT sha256(convert_to(lower(left(identifier, 1000) COLLATE "C"), getdatabaseencoding()))
 $$;
 COMMENT ON FUNCTION auth._identifier_hash(text) IS
 'Internal: what is kept of an email or username that somebody typed';

@@ -55,6 +55,19 @@ foreach my $database (sort keys %databases)
 		join("\n", ('t') x 8), "$database: other letters are themselves");
 }
 
+# SQL_ASCII takes what is text in no encoding.  A name like that is answered and
+# counted as any other, and holds up nobody.
+foreach ([ q{auth.register('mallory@example.com', 'correct horse', E'\xe9ve') ->> 'email'}, 'mallory@example.com' ],
+	[ q{auth.login(username => E'\xe9ve', password => 'wrong') ->> 'error_code'}, 'invalid_credentials' ],
+	[ q{auth.login(E'\xe9@example.com', 'wrong') ->> 'error_code'}, 'invalid_credentials' ],
+	[ q{auth.request_magic_link(E'\xe9@example.com')}, '{}' ],
+	[ q{count(locked_until) FROM auth.user_status}, '1' ],
+	[ q{auth.unlock_user(id), auth.delete_user(id) FROM auth.users WHERE email = 'mallory@example.com'}, '|' ])
+{
+	my ($query, $answer) = @$_;
+	is($node->safe_psql('ascii', "SET client_encoding = SQL_ASCII; SET jwt_auth.max_failed_logins = 2; SELECT $query"), $answer, "no text: $query");
+}
+
 # The name of a header is folded as such, too.
 is( $node->safe_psql('turkish', q{SET jwt_auth.client_ip_header = 'X-CLIENT-IP'; SET request.headers = '{"x-client-ip": "192.0.2.1"}';
 		SELECT auth._client_ip()}),
