@@ -1168,7 +1168,8 @@ RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg
 AS $$
 -- Without what a mail program would take for the end of one, or for several.
 -- E'': the caller has a say in what a backslash is elsewhere.
-SELECT email ~ E'^[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+$' AND octet_length(email) <= 254
+SELECT CASE WHEN octet_length(email) > 254 THEN false
+	ELSE email ~ E'^[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+@[^]@[:space:][:cntrl:]"(),:;<>\\\\[]+$' END
 $$;
 COMMENT ON FUNCTION auth._is_email(text) IS
 'Internal: whether a text can be one address';
@@ -1179,7 +1180,7 @@ AS $$
 SELECT CASE
 	WHEN NOT auth._is_email(email)
 		THEN 'email must be an address of at most 254 bytes'
-	WHEN username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username) OR octet_length(username) > 64
+	WHEN octet_length(username) > 64 OR username !~ '^[^@[:cntrl:]]+$' OR username <> btrim(username)
 		THEN 'username must have 1 to 64 bytes, no @, and no blanks around it'
 	WHEN jsonb_typeof(metadata) <> 'object' OR NOT auth._fits(metadata, 16384)
 		THEN 'metadata must be a JSON object of at most 16 kB'
