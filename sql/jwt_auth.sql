@@ -680,13 +680,22 @@ RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET searc
 AS $$
 DECLARE
 	rewrapped int;
+	lost bigint;
 BEGIN
 	PERFORM auth._require_read_committed();
 	LOCK TABLE auth.outbox, auth.keys IN SHARE ROW EXCLUSIVE MODE;
-	UPDATE auth.outbox o SET wrapped_token = auth._rewrap_token(o.id, o.wrapped_token) WHERE o.wrapped_token IS NOT NULL;
 	UPDATE auth.keys k SET wrapped_key = auth._rewrap(k.kid, k.purpose, k.algorithm, k.wrapped_key)
 	WHERE k.wrapped_key IS NOT NULL AND k.revoked_at IS NULL;
 	GET DIAGNOSTICS rewrapped = ROW_COUNT;
+	-- Without a key nothing verifies, so all must unwrap; without a message somebody
+	-- asks for another.
+	UPDATE auth.outbox o SET wrapped_token = auth._rewrap_token(o.id, o.wrapped_token)
+	WHERE auth._token_unwraps(o.id, o.wrapped_token);
+	SELECT count(*) INTO lost FROM auth.outbox o WHERE NOT auth._token_unwraps(o.id, o.wrapped_token);
+	IF lost > 0 THEN
+		RAISE WARNING 'tokens of % messages cannot be unwrapped and stay as they are', lost
+			USING HINT = 'No mailer gets these. They go when they have expired.';
+	END IF;
 	PERFORM auth._audit('keys_rewrapped', details => jsonb_build_object('keys', rewrapped));
 	-- The old file may be deleted as soon as this is answered.
 	PERFORM auth._flush_commit();

@@ -330,6 +330,18 @@ SELECT count(*) > 1 AS took FROM auth.take_messages();
 SELECT count(*) AS left FROM auth.outbox;
 DO $$ BEGIN PERFORM auth.take_messages(); EXCEPTION WHEN OTHERS THEN RAISE NOTICE '%', SQLSTATE; END $$;
 ROLLBACK;
+-- nor a key or a message that is wrapped anew
+BEGIN;
+SELECT md5(string_agg(wrapped_token::text, ' ' ORDER BY created_at)) AS lost FROM (SELECT * FROM auth.outbox ORDER BY created_at LIMIT 2) o \gset
+SELECT md5(string_agg(wrapped_key::text, ' ' ORDER BY kid)) AS keys FROM auth.keys \gset
+SELECT auth.rewrap_keys() > 0 AS rewrapped;
+SELECT md5(string_agg(wrapped_token::text, ' ' ORDER BY created_at)) = :'lost' AS as_it_was FROM (SELECT * FROM auth.outbox ORDER BY created_at LIMIT 2) o;
+SELECT md5(string_agg(wrapped_key::text, ' ' ORDER BY kid)) <> :'keys' AS keys_anew FROM auth.keys;
+SELECT count(*) > 1 AS took FROM auth.take_messages();
+-- but a key that is lost is an error
+UPDATE auth.keys SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1) WHERE purpose = 'refresh';
+SELECT auth.rewrap_keys();
+ROLLBACK;
 DELETE FROM auth.outbox WHERE id IN (SELECT id FROM auth.outbox ORDER BY created_at LIMIT 2);
 -- a role with the bundle reads no table
 SELECT auth.grant_access('regress_mailer', 'mailer');
