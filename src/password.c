@@ -30,13 +30,13 @@
 #include "commands/extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "arguments.h"
@@ -59,7 +59,7 @@
 typedef struct Turn
 {
 	LOCKTAG		place;
-	TimestampTz begins;
+	instr_time	begins;
 	bool		waited;			/* others wanted it, too */
 } Turn;
 
@@ -152,10 +152,15 @@ give_place_back(const LOCKTAG *place)
 	LockRelease(place, ExclusiveLock, false);
 }
 
+/* By a clock that nobody sets: put back, the other one would keep a place for as long. */
 static long
-milliseconds_since(TimestampTz start)
+milliseconds_since(instr_time start)
 {
-	return TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return (long) INSTR_TIME_GET_MILLISEC(now);
 }
 
 static void
@@ -175,10 +180,11 @@ doze(long timeout)
 static int
 take_turn(Turn *turn, const Attempt *attempt)
 {
-	TimestampTz start = GetCurrentTimestamp();
 	int			places = hash_places();
 	long		waited = 0;
+	instr_time	start;
 
+	INSTR_TIME_SET_CURRENT(start);
 	turn->waited = false;
 	do
 	{
@@ -188,7 +194,7 @@ take_turn(Turn *turn, const Attempt *attempt)
 			return wait;
 		if (take_place(&turn->place, places))
 		{
-			turn->begins = GetCurrentTimestamp();
+			INSTR_TIME_SET_CURRENT(turn->begins);
 			if (attempt == NULL || throttle_begin(attempt))
 				return 0;
 			give_place_back(&turn->place);
