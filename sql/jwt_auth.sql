@@ -3343,7 +3343,7 @@ COMMENT ON FUNCTION auth._members() IS
 'Internal: the objects of this extension';
 
 CREATE FUNCTION auth._table_parts()
-RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 SELECT i.type || ' ' || i.identity
 FROM (SELECT m.catalog, a.attrelid AS oid, a.attnum::int AS column, a.attrelid AS relation

@@ -68,6 +68,10 @@ SELECT * FROM pg_temp.wrong();
 SET ROLE regress_monitor;
 SELECT * FROM auth.check_setup();
 RESET ROLE;
+-- whoever quotes every name has the same tables
+SET quote_all_identifiers = on;
+SELECT item, hint FROM auth.check_setup() WHERE item LIKE '%the tables';
+RESET quote_all_identifiers;
 -- where the library is not preloaded, and the master key is where it is by default
 SELECT hint FROM auth.check_setup() WHERE item = 'master key file';
 
