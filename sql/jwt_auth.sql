@@ -2322,6 +2322,7 @@ BEGIN
 		WHERE x.name_hash = ANY (ARRAY[auth._identifier_hash(OLD.email), auth._identifier_hash(auth._own_identifier(OLD.id))])
 		FOR UPDATE SKIP LOCKED);
 	PERFORM auth._audit('user_deleted', OLD.id);
+	PERFORM auth._flush_commit();
 	RETURN NULL;
 END
 $$;
@@ -2923,6 +2924,7 @@ BEGIN
 		RAISE EXCEPTION 'no such issuer' USING ERRCODE = 'no_data_found';
 	END IF;
 	PERFORM auth._audit('issuer_distrusted', details => jsonb_build_object('issuer', issuer));
+	PERFORM auth._flush_commit();
 	PERFORM auth._keys_changed();
 END
 $$;
@@ -2971,6 +2973,7 @@ BEGIN
 		RAISE EXCEPTION 'no such identity' USING ERRCODE = 'no_data_found';
 	END IF;
 	PERFORM auth._audit('identity_unlinked', linked, details => jsonb_build_object('issuer', issuer));
+	PERFORM auth._flush_commit();
 END
 $$;
 COMMENT ON FUNCTION auth.unlink_identity(text, text) IS
@@ -3124,6 +3127,7 @@ BEGIN
 		RAISE EXCEPTION 'no such client' USING ERRCODE = 'no_data_found';
 	END IF;
 	PERFORM auth._audit('client_dropped', NULL, NULL, client_id);
+	PERFORM auth._flush_commit();
 END
 $$;
 COMMENT ON FUNCTION auth.drop_client(text) IS

@@ -261,6 +261,25 @@ foreach my $name (sort keys %ending)
 	crash_after(sub { ($next) = login() });
 	ok(lives($next), 'a session that was answered is there');
 }
+# Nor does who or what is gone come back.
+my $issuer = q{'https://elsewhere.example'};
+sql(<<"SQL");
+SET synchronous_commit = on;
+SELECT auth.set_client('app');
+SELECT auth.trust_issuer($issuer, jsonb_build_object('keys', jsonb_build_array(auth.jwk_public(auth.jwk_generate('ES256', 'k')))), '{app}');
+SELECT auth.link_identity(auth.create_user('bob\@example.com'), $issuer, 'x');
+SQL
+foreach (
+	[ 'drop_client', q{SELECT auth.drop_client('app')}, 'auth.clients' ],
+	[ 'unlink_identity', "SELECT auth.unlink_identity($issuer, 'x')", 'auth.identities' ],
+	[ 'distrust_issuer', "SELECT auth.distrust_issuer($issuer)", 'auth.issuers' ],
+	[ 'delete_user', q{SELECT auth.delete_user(id) FROM auth.users WHERE email LIKE 'bob%'}, q{auth.users WHERE email LIKE 'bob%'} ])
+{
+	my ($name, $call, $from) = @$_;
+
+	crash_after(sub { sql($call) });
+	is(sql("SELECT count(*) FROM $from"), 0, "$name: stays done");
+}
 $node->append_conf('postgresql.conf', "synchronous_commit = on\n");
 $node->reload;
 
