@@ -482,20 +482,47 @@ keyring_sign_json(KeyPurpose purpose, StringInfo json, int64 lifetime)
 	return jws_compose(key->alg, private_key(key), key->kid, "JWT", NULL, utf8, strlen(utf8));
 }
 
+/*
+ * A jti (RFC 7519 section 4.1.7): a random uuid.  Many are drawn at a time, since
+ * OpenSSL makes a system call for each draw.  They are no secrets: whoever has
+ * the token reads its jti.
+ */
+pg_uuid_t
+keyring_new_jti(void)
+{
+	static pg_uuid_t drawn[64];
+	static int	left = 0;
+	pg_uuid_t	jti;
+
+	if (left == 0)
+	{
+		if (!pg_strong_random(drawn, sizeof(drawn)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		left = lengthof(drawn);
+	}
+	jti = drawn[--left];
+	/* version 4 and variant of RFC 9562 section 5.4 */
+	jti.data[6] = (jti.data[6] & 0x0f) | 0x40;
+	jti.data[8] = (jti.data[8] & 0x3f) | 0x80;
+	return jti;
+}
+
 /* iss, iat, exp and jti for a payload that has none of its own. */
 static Jsonb *
 default_claims(void)
 {
 	int64		now = claims_unix_usec(GetCurrentTimestamp()) / USECS_PER_SEC;
 	JsonbInState state = {0};
-	Datum		jti = DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+	pg_uuid_t	jti = keyring_new_jti();
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (jwt_auth_issuer[0] != '\0')
 		claims_push_string(&state, "iss", jwt_auth_issuer);
 	claims_push_integer(&state, "iat", now);
 	claims_push_integer(&state, "exp", now + jwt_auth_access_token_lifetime);
-	claims_push_string(&state, "jti", DatumGetCString(DirectFunctionCall1(uuid_out, jti)));
+	claims_push_string(&state, "jti", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&jti))));
 	pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(state.result);
 }

@@ -102,12 +102,6 @@ whole_seconds(TimestampTz timestamp)
 	return timestamp - timestamp % USECS_PER_SEC;
 }
 
-static pg_uuid_t
-random_uuid(void)
-{
-	return *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
-}
-
 static char *
 uuid_text(const pg_uuid_t *uuid)
 {
@@ -296,7 +290,7 @@ rotate(RefreshToken *token, const SessionRow *row)
 	static const int columns[] = {SESSIONS_GENERATION, SESSIONS_JTI, SESSIONS_PREVIOUS_JTI,
 	SESSIONS_ROTATED_AT, SESSIONS_EXPIRES_AT};
 	TimestampTz now = GetCurrentTimestamp();
-	pg_uuid_t	jti = random_uuid();
+	pg_uuid_t	jti = keyring_new_jti();
 	ClientPolicy policy;
 	TimestampTz expires_at;
 	Datum		values[lengthof(columns)];
