@@ -680,7 +680,8 @@ RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET searc
 AS $$
 DECLARE
 	rewrapped int;
-	lost bigint;
+	messages int;
+	lost int;
 BEGIN
 	PERFORM auth._require_read_committed();
 	LOCK TABLE auth.outbox, auth.keys IN SHARE ROW EXCLUSIVE MODE;
@@ -691,7 +692,8 @@ BEGIN
 	-- asks for another.
 	UPDATE auth.outbox o SET wrapped_token = auth._rewrap_token(o.id, o.wrapped_token)
 	WHERE auth._token_unwraps(o.id, o.wrapped_token);
-	SELECT count(*) INTO lost FROM auth.outbox o WHERE NOT auth._token_unwraps(o.id, o.wrapped_token);
+	GET DIAGNOSTICS messages = ROW_COUNT;
+	SELECT count(o.wrapped_token) - messages INTO lost FROM auth.outbox o;
 	IF lost > 0 THEN
 		RAISE WARNING 'tokens of % messages cannot be unwrapped and stay as they are', lost
 			USING HINT = 'No mailer gets these. They go when they have expired.';
