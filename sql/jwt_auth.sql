@@ -1805,12 +1805,19 @@ $$;
 COMMENT ON FUNCTION auth._require_uid() IS
 'Internal: the verified user, or error 28000, with the reason where a token in jwt_auth.token is no good';
 
-CREATE FUNCTION auth._session_problem(u auth.users)
+CREATE FUNCTION auth._account_problem(user_id uuid)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	s auth.refresh_tokens := auth._newest_session(u.id, auth.session_id());
+	u auth.users;
+	s auth.refresh_tokens;
 BEGIN
+	-- Whoever ends this session, or voids tokens, has seen what is done then, or is seen.
+	SELECT * INTO u FROM auth.users x WHERE x.id = user_id FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
+	END IF;
+	s := auth._newest_session(user_id, auth.session_id());
 	IF auth.session_id() IS NOT NULL AND (s.session_id IS NULL OR s.revoked_at IS NOT NULL) THEN
 		RETURN auth._error(403, 'invalid_grant', 'session_not_found', 'session has ended');
 	END IF;
@@ -1820,8 +1827,8 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION auth._session_problem(auth.users) IS
-'Internal: the error object where the session has ended, or the user was disabled, since the claims were verified, or NULL; the caller has locked the user''s row';
+COMMENT ON FUNCTION auth._account_problem(uuid) IS
+'Internal: locks the verified user''s row; the error object where user or session have ended, or the user was disabled, since the claims were verified, or NULL';
 
 CREATE FUNCTION auth.logout(scope text DEFAULT 'all')
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -1960,8 +1967,7 @@ BEGIN
 			NULL;	-- with it goes the lock of the row
 		END;
 	END LOOP;
-	-- Whoever ends this session has seen this change, or is seen.
-	problem := auth._session_problem(u);
+	problem := auth._account_problem(signed_in);
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
@@ -1997,12 +2003,7 @@ BEGIN
 		RETURN auth._error(400, 'invalid_request', 'validation_failed',
 						   auth._profile_problem(NULL, username, user_metadata));
 	END IF;
-	-- Whoever ends this session has seen this change, or is seen.
-	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
-		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
-	END IF;
-	problem := auth._session_problem(u);
+	problem := auth._account_problem(signed_in);
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
@@ -2547,15 +2548,11 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
-	-- Whoever ends this session, or voids tokens, has seen this one, or is seen.
-	SELECT * INTO u FROM auth.users x WHERE x.id = signed_in FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
-		RETURN auth._error(404, 'invalid_request', 'user_not_found', 'the user of this token is gone');
-	END IF;
-	problem := auth._session_problem(u);
+	problem := auth._account_problem(signed_in);
 	IF problem IS NOT NULL THEN
 		RETURN problem;
 	END IF;
+	SELECT * INTO STRICT u FROM auth.users x WHERE x.id = signed_in;
 	IF NOT auth._paced('email_change', auth._own_identifier(signed_in)) THEN
 		RETURN auth._too_many(429, ceil(extract(epoch FROM auth._setting('message_interval')::interval))::int,
 							  'over_email_send_rate_limit', 'a change was requested a moment ago; try again later');
