@@ -33,8 +33,8 @@ SELECT relname FROM relation WHERE reltype <> 0 AND has_type_privilege('public',
 SELECT type, identity FROM member WHERE type NOT IN ('function', 'table', 'view', 'type', 'index', 'trigger', 'table constraint') ORDER BY 1, 2;
 
 -- A function that runs as its owner, or that runs any SQL, pins where names come from
-SELECT signature FROM function JOIN pg_language AS l ON l.oid = prolang
-WHERE (prosecdef OR lanname NOT IN ('c', 'internal')) AND proconfig[1] IS DISTINCT FROM 'search_path=pg_catalog, pg_temp';
+SELECT signature, proconfig FROM function JOIN pg_language AS l ON l.oid = prolang
+WHERE (prosecdef OR lanname NOT IN ('c', 'internal')) AND proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}';
 -- These run as their owner
 SELECT signature FROM function WHERE prosecdef ORDER BY signature COLLATE "C";
 -- All have a comment; none is leakproof; none belongs to an ordinary role

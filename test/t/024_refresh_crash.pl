@@ -4,8 +4,11 @@
 # they are decided.  It takes crashes to show that.
 use strict;
 use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Postgrest qw(wait_until);
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -58,14 +61,7 @@ sub wait_for_recovery
 	my ($walwriter) = @_;
 	my $query = "SELECT pid <> $walwriter FROM pg_stat_activity WHERE backend_type = 'walwriter'";
 
-	foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
-	{
-		my ($answer) = run_command([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', $query ]);
-
-		return if $answer eq 't';
-		usleep(100_000);
-	}
-	die 'no recovery';
+	wait_until(sub { (run_command([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', $query ]))[0] eq 't' }) or die 'no recovery';
 }
 
 #
